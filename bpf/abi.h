@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel program and user space share: the only header on both sides of the
+ * boundary that is not pure code. Everything here is host byte order unless a type says
+ * __beNN. Padding is named and zero. Sizes are asserted, so a drift fails both compilers.
+ *
+ * Who writes what. A connection has one struct flow. `k` and `v` are written by the verdict
+ * program (under the socket lock of the endpoint concerned), `u` by user space. Neither side
+ * ever writes the other's part while a socket of the flow is in the map.
+ */
+#ifndef SLUICE_BPF_ABI_H
+#define SLUICE_BPF_ABI_H
+
+#include <linux/types.h>
+
+/* The one word of DESIGN section 4. The number is an index of the counters. */
+enum {
+	REASON_OK = 0,
+	REASON_POLICY,
+	REASON_NO_SNI,
+	REASON_BAD_NAME,
+	REASON_BAD_TLS,
+	REASON_TLS_VERSION,
+	REASON_NOT_TLS,
+	REASON_BAD_HTTP,
+	REASON_NO_HOST,
+	REASON_NAME_CHANGED,
+	REASON_UNRESOLVED,
+	REASON_BAD_DESTINATION,
+	REASON_HELLO_TIMEOUT,
+	REASON_LIMIT,
+	REASON_LOOP,
+	REASON_UPSTREAM_REFUSED,
+	REASON_UPSTREAM_TIMEOUT,
+	REASON_UPSTREAM_RESET,
+	REASON_COUNT
+};
+
+enum { SIDE_CLIENT = 0, SIDE_UPSTREAM = 1, SIDE_COUNT = 2 };
+
+enum { PROTO_NONE = 0, PROTO_TLS = 1, PROTO_HTTP = 2 };
+
+#define NAME_MAX_LEN 253 /* RFC 1035 2.3.4, without the root's dot */
+#define NAME_BUF 256
+
+/*
+ * Where the judgement of a client's bytes stands (flow.v.state). Only client endpoints have
+ * one. LOOK is left by user space's word alone (flow.u[SIDE_CLIENT].opaque).
+ */
+enum {
+	FLOW_NEW = 0,	/* nothing seen */
+	FLOW_TLS,	/* hello allowed; at a record boundary, no application data yet */
+	FLOW_HTTP,	/* a head was allowed; at the boundary before the next head */
+	FLOW_HTTP_BODY, /* inside a body of v.body_left bytes */
+	FLOW_OPAQUE,	/* nothing more to judge */
+	FLOW_LOOK,	/* user space judges what is passed from v.look_at on */
+	FLOW_DENY,	/* payload is dropped; v.reason says why */
+};
+
+/* One endpoint's data, as the kernel program counts it. One cache line. */
+struct flow_kern {
+	__u64 passed;	  /* bytes passed up to user space */
+	__u64 redirected; /* bytes handed to the peer's socket */
+	__u64 dropped;	  /* bytes discarded after a denial */
+	__u64 pad[4];
+	__u32 base;  /* peer's write_seq less what had been written, at the first redirect */
+	__u32 based; /* 1: base is valid */
+};
+
+/* One endpoint as user space sees it. One cache line. */
+struct flow_user {
+	__u64 forwarded; /* of `passed`: bytes written to the peer, whole writes only */
+	__u64 peer;	 /* socket cookie of the peer; 0: not paired, nothing is redirected */
+	__u32 opaque;	 /* client side: 1 ends FLOW_LOOK for good */
+	__u32 hold;	 /* 1: never redirect, user space wants to see every byte */
+	__u32 group;	 /* client side: number of the client's group */
+	__u32 worker;	 /* ring to send events to */
+	__u16 port;	 /* client side: destination port the rules are asked about */
+	__u16 pad16;
+	__u32 quiet; /* 1: user space is about to look by itself, spare the event */
+	__u64 pad[3];
+};
+
+/* What the kernel program judged. */
+struct flow_verdict {
+	__u64 look_at;	 /* in passed bytes: from here on user space must judge */
+	__u64 body_left; /* FLOW_HTTP_BODY */
+	__u64 requests;	 /* HTTP heads judged by the kernel */
+	__u32 state;	 /* FLOW_*, written last */
+	__u32 rule;	 /* number of the rule that decided; 0: default */
+	__u32 reason;	 /* REASON_* */
+	__u16 proto;	 /* PROTO_* */
+	__u16 name_len;	 /* 0: no name */
+	__u8 name[NAME_BUF]; /* normalised, not terminated */
+	__u32 tls_seen;	 /* TLS_SEEN_* of bpf/hello.h */
+	__u32 pad32;
+	__u64 pad[2];
+};
+
+struct flow {
+	struct flow_kern k[SIDE_COUNT];
+	struct flow_user u[SIDE_COUNT];
+	struct flow_verdict v;
+};
+
+/* socket cookie -> endpoint */
+struct endpoint {
+	__u32 flow; /* index of the flow array */
+	__u32 side; /* SIDE_* */
+};
+
+/* One message of a worker's ring. A lost one loses nothing: the record has it all. */
+struct flow_event {
+	__u32 flow;
+	__u32 side;
+};
+
+/* Counters of the program, one array slot each, per CPU. */
+enum {
+	STAT_ALLOWED = REASON_COUNT, /* verdicts given in the kernel */
+	STAT_DENIED,
+	STAT_LOOKED, /* first flights sent up unjudged */
+	STAT_EVENTS_LOST,
+	STAT_NO_SCRATCH, /* looked, because every scratch was taken */
+	STAT_NO_FLOW,	 /* data on a socket without a record: passed up */
+	STAT_COUNT
+};
+
+/* ---- policy ---- */
+
+enum { VERDICT_NONE = 0, VERDICT_ALLOW = 1, VERDICT_DENY = 2 };
+enum { MISSING_DENY = 0, MISSING_LOOK = 1 };
+
+#define POLICY_GENERATIONS 2
+#define GROUP_ALL 0 /* the group every client without a better one is in */
+
+/* The scalars of one generation of the policy. */
+struct policy_head {
+	__u64 key[2];	      /* SipHash key of the names */
+	__u32 default_allow;  /* 1: names that no rule covers are allowed */
+	__u32 no_sni;	      /* MISSING_* */
+	__u32 enforce;	      /* 0: the kernel denies nothing, user space reports */
+	__u32 min_version;    /* highest version a client must offer, 0x0303 */
+	__u32 ready;	      /* 1: the generation is complete */
+	__u32 pad[3];
+};
+
+/* name hash -> the sets of rules that speak of it; 0 is no set */
+struct name_sets {
+	__u32 here;  /* for the name itself */
+	__u32 below; /* for every name under it */
+};
+
+/* (set, group, port class) -> decision. Port class 0 is every port not named in the set. */
+struct rule_key {
+	__u32 set;
+	__u16 group;
+	__u16 port_class;
+};
+
+struct rule_decision {
+	__u32 rule;
+	__u32 verdict; /* VERDICT_NONE: this set says nothing here, less specific names decide */
+};
+
+/* One word user space flips to put a generation in force. */
+struct policy_active {
+	__u32 generation; /* 0 or 1; anything else: everything is looked at */
+	__u32 pad;
+};
+
+_Static_assert(sizeof(struct flow_kern) == 64, "flow_kern");
+_Static_assert(sizeof(struct flow_user) == 64, "flow_user");
+_Static_assert(sizeof(struct flow_verdict) == 320, "flow_verdict");
+_Static_assert(sizeof(struct flow) == 576, "flow");
+_Static_assert(sizeof(struct endpoint) == 8, "endpoint");
+_Static_assert(sizeof(struct flow_event) == 8, "flow_event");
+_Static_assert(sizeof(struct policy_head) == 48, "policy_head");
+_Static_assert(sizeof(struct name_sets) == 8, "name_sets");
+_Static_assert(sizeof(struct rule_key) == 8, "rule_key");
+_Static_assert(sizeof(struct rule_decision) == 8, "rule_decision");
+
+#endif

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The head of an HTTP/1 request (RFC 9112), as far as it tells the host and where the body ends.
+ * Whatever two servers could read differently is PARSE_BAD: bare CR or LF, folded lines, space
+ * before a colon, two framings, a second Host, an authority that is not the Host. Pure code for
+ * both sides; the kernel takes anything but PARSE_OK for "look".
+ *
+ * One byte a step, so that the verifier walks the step once. The step only finds the parts;
+ * what the parts say is judged behind the loop, from offsets.
+ */
+#ifndef SLUICE_BPF_HTTP_H
+#define SLUICE_BPF_HTTP_H
+
+#include "bpf/abi.h"
+#include "bpf/rd.h"
+
+#define HTTP_HEAD_MAX 65536
+
+enum { HTTP_BODY_NONE = 0, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
+
+struct http {
+	__u64 body_len; /* HTTP_BODY_LENGTH: more than 0; else 0 */
+	struct rd host; /* raw, without the port; an IPv6 literal with its brackets */
+	__u32 used;	/* bytes of the head, with the empty line */
+	__u16 port;	/* as written behind the host; 0: none */
+	__u8 has_host;	/* 1: host is there; 0: no Host and no authority, or an empty Host */
+	__u8 minor;	/* HTTP/1.minor, 0 or 1 */
+	__u8 body;	/* HTTP_BODY_* */
+	__u8 upgrade;	/* 1: another protocol may begin behind this request */
+	__u8 expect_continue;  /* 1: an Expect header is there */
+	__u8 connection_close; /* 1: the last request, by the client's own word */
+};
+
+/* A range of the input; end 0: not seen. Nothing judged here can end at offset 0. */
+struct http_span {
+	__u32 off, end;
+};
+
+enum {
+	HTTP_AT_METHOD = 0,
+	HTTP_AT_TARGET,
+	HTTP_AT_VERSION,
+	HTTP_AT_LF,
+	HTTP_AT_LINE, /* first byte of a header line */
+	HTTP_AT_NAME,
+	HTTP_AT_VALUE,
+	HTTP_AT_LAST_LF,
+	HTTP_AT_END,
+	HTTP_AT_BAD,
+};
+
+/* Words of interest, one column each; columns of a set of words are bytes of 0x80. */
+#define HTTP_COLUMN(n) (0x80ULL << (n) * 8)
+#define HTTP_HOST HTTP_COLUMN(0)
+#define HTTP_CONTENT_LENGTH HTTP_COLUMN(1)
+#define HTTP_TRANSFER_ENCODING HTTP_COLUMN(2)
+#define HTTP_CONNECTION HTTP_COLUMN(3)
+#define HTTP_UPGRADE HTTP_COLUMN(4)
+#define HTTP_EXPECT HTTP_COLUMN(5)
+#define HTTP_CLOSE HTTP_COLUMN(6)
+#define HTTP_KEEP_ALIVE HTTP_COLUMN(7)
+#define HTTP_ANY_WORD 0x8080808080808080ULL
+#define HTTP_FRAMING (HTTP_HOST | HTTP_CONTENT_LENGTH | HTTP_TRANSFER_ENCODING)
+
+#define HTTP_ROW(a, b, c, d, e, f, g, h)                                                           \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
+	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
+#define HTTP_ROWS 32
+
+/* Read downwards. A word ends in 0, so does every row behind the longest. */
+static const __u64 http_words[HTTP_ROWS] = {
+	HTTP_ROW('h', 'c', 't', 'c', 'u', 'e', 'c', 'k'),
+	HTTP_ROW('o', 'o', 'r', 'o', 'p', 'x', 'l', 'e'),
+	HTTP_ROW('s', 'n', 'a', 'n', 'g', 'p', 'o', 'e'),
+	HTTP_ROW('t', 't', 'n', 'n', 'r', 'e', 's', 'p'),
+	HTTP_ROW(0, 'e', 's', 'e', 'a', 'c', 'e', '-'),
+	HTTP_ROW(0, 'n', 'f', 'c', 'd', 't', 0, 'a'),
+	HTTP_ROW(0, 't', 'e', 't', 'e', 0, 0, 'l'),
+	HTTP_ROW(0, '-', 'r', 'i', 0, 0, 0, 'i'),
+	HTTP_ROW(0, 'l', '-', 'o', 0, 0, 0, 'v'),
+	HTTP_ROW(0, 'e', 'e', 'n', 0, 0, 0, 'e'),
+	HTTP_ROW(0, 'n', 'n', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 'g', 'c', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 't', 'o', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 'h', 'd', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 0, 'i', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 0, 'n', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 0, 'g', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 0, 0, 0, 0, 0, 0, 0),
+};
+
+struct http_walk {
+	struct rd in;
+	__u64 alive;  /* words that agree with the bytes of this token so far */
+	__u64 seen;   /* headers met */
+	__u64 field;  /* the header whose value this is */
+	__u64 listed; /* words met in Connection */
+	__u32 state;
+	__u32 row; /* bytes of the token so far; see rd.h for its place */
+	__u32 underscore;
+	__u32 pad;
+	struct http_span method, target, version, value;
+	struct http_span host, length, coding;
+};
+
+/* Which protocol a connection's first byte begins, if one of ours. */
+PURE int flight_proto(__u8 first)
+{
+	if (first == 0x16)
+		return PROTO_TLS;
+	return first >= 'A' && first <= 'Z' ? PROTO_HTTP : PROTO_NONE;
+}
+
+PURE __u32 http_lower(__u32 c)
+{
+	return c - 'A' < 26 ? c + ('a' - 'A') : c;
+}
+
+PURE int http_in_set(__u32 c, __u64 low, __u64 high)
+{
+	return c < 128 && ((c < 64 ? low : high) >> (c & 63) & 1);
+}
+
+/* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~ */
+PURE int http_is_token(__u32 c)
+{
+	return http_in_set(c, 0x03ff6cfa00000000ULL, 0x57ffffffc7fffffeULL);
+}
+
+/* RFC 3986 3.2.2 reg-name: letters, digits and -._~!$%&'()*+;= ; a comma would be a list. */
+PURE int http_is_host(__u32 c)
+{
+	return http_in_set(c, 0x2bff6ff200000000ULL, 0x47fffffe87fffffeULL);
+}
+
+PURE void http_token_begin(struct http_walk *w)
+{
+	w->alive = HTTP_ANY_WORD;
+	w->row = 0;
+	w->underscore = 0;
+}
+
+/* Strikes out the words that do not have c here; c is 0 at the token's end. */
+PURE void http_token_byte(struct http_walk *w, __u32 c)
+{
+	__u64 x;
+
+	if (c == '_') {
+		w->underscore = 1;
+		c = '-';
+	}
+	x = http_words[rd_blind(w->in.buf, w->row) & (HTTP_ROWS - 1)] ^ http_lower(c) * 0x0101010101010101ULL;
+	x = ((x & ~HTTP_ANY_WORD) + ~HTTP_ANY_WORD) | x; /* top bit clear: the byte was 0 */
+	w->alive &= ~x;
+	if (w->row < HTTP_ROWS - 1)
+		w->row++;
+}
+
+PURE __u32 http_name_end(struct http_walk *w)
+{
+	http_token_byte(w, 0);
+	if (w->alive & HTTP_FRAMING && (w->underscore || w->seen & w->alive))
+		return HTTP_AT_BAD; /* twice, or CONTENT_LENGTH as some gateways spell it */
+	w->seen |= w->alive;
+	w->field = w->alive;
+	w->value.off = 0;
+	w->value.end = 0;
+	http_token_begin(w);
+	return HTTP_AT_VALUE;
+}
+
+/* A proxy behind us would strip what Connection names; it must not be what we judged by. */
+PURE __u32 http_listed(struct http_walk *w)
+{
+	http_token_byte(w, 0);
+	w->listed |= w->alive;
+	http_token_begin(w);
+	return w->listed & HTTP_FRAMING ? HTTP_AT_BAD : HTTP_AT_VALUE;
+}
+
+PURE __u32 http_value_end(struct http_walk *w)
+{
+	if (w->value.end == 0) {
+		w->value.off = w->in.off;
+		w->value.end = w->in.off;
+	}
+	if (w->field == HTTP_HOST)
+		w->host = w->value;
+	else if (w->field == HTTP_CONTENT_LENGTH)
+		w->length = w->value;
+	else if (w->field == HTTP_TRANSFER_ENCODING)
+		w->coding = w->value;
+	else if (w->field == HTTP_CONNECTION && http_listed(w) == HTTP_AT_BAD)
+		return HTTP_AT_BAD;
+	return HTTP_AT_LF;
+}
+
+PURE __u32 http_value_byte(struct http_walk *w, __u32 c)
+{
+	if (c == '\r')
+		return http_value_end(w);
+	if (c == ' ' || c == '\t')
+		return w->field == HTTP_CONNECTION ? http_listed(w) : HTTP_AT_VALUE;
+	if (c < ' ' || c == 0x7f)
+		return HTTP_AT_BAD;
+	if (w->value.end == 0)
+		w->value.off = w->in.off;
+	w->value.end = w->in.off + 1;
+	if (w->field == HTTP_CONNECTION) {
+		if (c == ',')
+			return http_listed(w);
+		http_token_byte(w, c);
+	}
+	return HTTP_AT_VALUE;
+}
+
+PURE __u32 http_line_byte(struct http_walk *w, __u32 c)
+{
+	if (w->state == HTTP_AT_LINE)
+		http_token_begin(w);
+	else if (c == ':')
+		return http_name_end(w);
+	if (!http_is_token(c))
+		return HTTP_AT_BAD;
+	http_token_byte(w, c);
+	return HTTP_AT_NAME;
+}
+
+/* Method, target and version: visible characters, one space between them, CR behind. */
+PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
+{
+	__u32 at = w->in.off;
+
+	if (w->state == HTTP_AT_METHOD) {
+		if (c == ' ' && at > w->method.off) {
+			w->method.end = at;
+			w->target.off = at + 1;
+			return HTTP_AT_TARGET;
+		}
+		return http_is_token(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
+	}
+	if (c > ' ' && c < 0x7f)
+		return w->state;
+	if (w->state == HTTP_AT_TARGET && c == ' ' && at > w->target.off) {
+		w->target.end = at;
+		w->version.off = at + 1;
+		return HTTP_AT_VERSION;
+	}
+	if (w->state == HTTP_AT_VERSION && c == '\r') {
+		w->version.end = at;
+		return HTTP_AT_LF;
+	}
+	return HTTP_AT_BAD;
+}
+
+static long http_byte(__u32 i, void *ctx)
+{
+	struct http_walk *w = ctx;
+	__u32 c, state = w->state;
+
+	(void)i;
+	if (w->in.off >= w->in.end)
+		return LOOP_END;
+	c = rd_at(&w->in, w->in.off);
+	if (state <= HTTP_AT_VERSION)
+		state = http_request_byte(w, c);
+	else if (state == HTTP_AT_LF)
+		state = c == '\n' ? HTTP_AT_LINE : HTTP_AT_BAD;
+	else if (state == HTTP_AT_LINE && c == '\r')
+		state = HTTP_AT_LAST_LF;
+	else if (state == HTTP_AT_LINE || state == HTTP_AT_NAME)
+		state = http_line_byte(w, c);
+	else if (state == HTTP_AT_VALUE)
+		state = http_value_byte(w, c);
+	else
+		state = c == '\n' ? HTTP_AT_END : HTTP_AT_BAD;
+	w->state = state;
+	w->in.off++;
+	return state >= HTTP_AT_END ? LOOP_END : LOOP_NEXT;
+}
+
+/* Sets r, over the same bytes, to the span. */
+PURE void http_at(struct rd *r, const struct http_span *span)
+{
+	r->off = span->off;
+	r->end = span->end;
+}
+
+/* Up to 18 bytes as a short word and as a decimal number. */
+struct http_short {
+	struct rd in;
+	__u64 word; /* the last eight bytes, the first of them on top; 0: there are more */
+	__u64 value;
+	__u32 bad; /* 1: not a number */
+};
+
+#define HTTP_WORD(a, b, c, d, e, f, g, h) HTTP_ROW(h, g, f, e, d, c, b, a)
+#define HTTP_FOLD 0x2020202020202020ULL /* of visible bytes, `word | FOLD` folds letters alone */
+
+static long http_short_byte(__u32 i, void *ctx)
+{
+	struct http_short *n = ctx;
+	__u32 c;
+
+	(void)i;
+	if (n->in.off >= n->in.end)
+		return LOOP_END;
+	c = rd_at(&n->in, n->in.off);
+	n->in.off++;
+	n->word = n->word << 8 | c;
+	n->value = n->value * 10 + (c - '0');
+	if (c - '0' > 9)
+		n->bad = 1;
+	return LOOP_NEXT;
+}
+
+/* n->in holds the bytes. */
+PART void http_short(struct http_short *n)
+{
+	__u32 len = rd_left(&n->in);
+
+	n->word = 0;
+	n->value = 0;
+	n->bad = len == 0 || len > 18;
+	if (!n->bad)
+		loop(18, http_short_byte, n);
+	if (len > 8)
+		n->word = 0;
+}
+
+struct http_authority {
+	struct rd in;
+	__u32 first;
+	__u32 colon;   /* offset of the port's colon; 0: none */
+	__u32 literal; /* 1: inside brackets, 2: behind them */
+	__u32 bad;
+};
+
+static long http_authority_byte(__u32 i, void *ctx)
+{
+	struct http_authority *a = ctx;
+	__u32 at = a->in.off, c;
+
+	(void)i;
+	if (at >= a->in.end)
+		return LOOP_END;
+	c = rd_at(&a->in, at);
+	a->in.off++;
+	if (a->colon) {
+		if (c - '0' > 9)
+			a->bad = 1;
+	} else if (a->literal == 1) {
+		if (c == ']')
+			a->literal = 2;
+		else if (http_lower(c) - 'a' > 5 && c - '0' > 10 && c != '.') /* digits and ':' */
+			a->bad = 1;
+	} else if (c == ':') {
+		a->colon = at;
+	} else if (c == '[' && at == a->first) {
+		a->literal = 1;
+	} else if (a->literal == 2 || !http_is_host(c)) {
+		a->bad = 1;
+	}
+	return LOOP_NEXT;
+}
+
+/* The digits behind the colon: 1 to 65535, without zeros in front; else 0. */
+PART __u32 http_port(const struct http_authority *a)
+{
+	struct http_short n = { .in = a->in };
+
+	n.in.off = a->colon + 1;
+	if (rd_left(&n.in) > 5 || rd_at(&n.in, n.in.off) == '0')
+		return 0;
+	http_short(&n);
+	return n.bad || n.value > 65535 ? 0 : n.value;
+}
+
+/* host [":" port], without a user. `in` is over the same bytes as the span. */
+PART int http_authority(const struct rd *in, const struct http_span *span, struct http *h)
+{
+	struct http_authority a = { .in = *in, .first = span->off };
+	__u32 port = 0, end = span->end;
+
+	http_at(&a.in, span);
+	loop(LOOP_INPUT, http_authority_byte, &a);
+	a.in.end = end;
+	if (a.colon) {
+		end = a.colon;
+		port = http_port(&a);
+		if (port == 0)
+			return PARSE_BAD;
+	}
+	if (a.bad || a.literal == 1 || end <= span->off)
+		return PARSE_BAD;
+	h->port = port;
+	h->host = *in;
+	h->host.off = span->off;
+	h->host.end = end;
+	h->has_host = 1;
+	return PARSE_OK;
+}
+
+struct http_same {
+	struct rd in;
+	__u32 end, other; /* in this order, see rd.h */
+	__u32 differ;
+};
+
+/* Compares what is left of `in` with the bytes from `other`, ignoring case. */
+static long http_same_byte(__u32 i, void *ctx)
+{
+	struct http_same *s = ctx;
+
+	(void)i;
+	if (s->in.off >= s->in.end || s->other >= s->end)
+		return LOOP_END;
+	if (http_lower(rd_at(&s->in, s->in.off)) != http_lower(rd_at(&s->in, s->other))) {
+		s->differ = 1;
+		return LOOP_END;
+	}
+	s->in.off++;
+	s->other++;
+	return LOOP_NEXT;
+}
+
+PART int http_same(const struct rd *in, const struct http_span *a, const struct http_span *b)
+{
+	struct http_same s = { .in = *in, .other = b->off, .end = b->end };
+
+	if (a->end - a->off != b->end - b->off)
+		return 0;
+	http_at(&s.in, a);
+	loop(LOOP_INPUT, http_same_byte, &s);
+	return !s.differ;
+}
+
+static long http_find_slash(__u32 i, void *ctx)
+{
+	struct rd *r = ctx;
+
+	(void)i;
+	if (r->off >= r->end || rd_at(r, r->off) == '/')
+		return LOOP_END;
+	r->off++;
+	return LOOP_NEXT;
+}
+
+/* The authority of an absolute http:// target. */
+PART int http_absolute(const struct http_walk *w, struct http_span *authority)
+{
+	struct http_short scheme = { .in = w->in };
+
+	http_at(&scheme.in, &w->target);
+	if (rd_left(&scheme.in) <= 7)
+		return PARSE_BAD;
+	scheme.in.end = scheme.in.off + 7;
+	http_short(&scheme);
+	if ((scheme.word | HTTP_FOLD) != HTTP_WORD(' ', 'h', 't', 't', 'p', ':', '/', '/'))
+		return PARSE_BAD;
+	scheme.in.off = w->target.off + 7;
+	scheme.in.end = w->target.end;
+	authority->off = scheme.in.off;
+	loop(LOOP_INPUT, http_find_slash, &scheme.in);
+	authority->end = scheme.in.off;
+	return authority->end > authority->off ? PARSE_OK : PARSE_BAD;
+}
+
+/* Method and version. */
+PART int http_judge_request(const struct http_walk *w, struct http *h)
+{
+	struct http_short n = { .in = w->in };
+	__u32 first = rd_at(&n.in, w->target.off);
+
+	http_at(&n.in, &w->method);
+	http_short(&n);
+	/* its tunnel would carry anything; folded, because some servers do not mind the case */
+	if ((n.word | HTTP_FOLD) == HTTP_WORD(' ', 'c', 'o', 'n', 'n', 'e', 'c', 't'))
+		return PARSE_BAD;
+	if (first == '*' && (w->target.end - w->target.off != 1 ||
+			     n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
+		return PARSE_BAD;
+	http_at(&n.in, &w->version);
+	http_short(&n);
+	if (n.word == HTTP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1'))
+		h->minor = 1;
+	else if (n.word != HTTP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '0'))
+		return PARSE_BAD;
+	return PARSE_OK;
+}
+
+/* The host: of the Host header, or of an absolute target, which must then say the same. */
+PART int http_judge_host(const struct http_walk *w, struct http *h)
+{
+	__u32 first = rd_at(&w->in, w->target.off);
+	struct http_span authority = w->host;
+
+	if (first != '/' && first != '*') {
+		if (http_absolute(w, &authority) != PARSE_OK ||
+		    (w->host.end && !http_same(&w->in, &authority, &w->host)))
+			return PARSE_BAD;
+	}
+	if (authority.end == authority.off)
+		return PARSE_OK;
+	return http_authority(&w->in, &authority, h);
+}
+
+/* Where the body ends: told in one way, or it is bad. */
+PART int http_judge_body(const struct http_walk *w, struct http *h)
+{
+	struct http_short n = { .in = w->in };
+
+	if (w->coding.end) {
+		http_at(&n.in, &w->coding);
+		http_short(&n);
+		if ((n.word | HTTP_FOLD) != HTTP_WORD(' ', 'c', 'h', 'u', 'n', 'k', 'e', 'd') ||
+		    h->minor == 0 || w->length.end)
+			return PARSE_BAD;
+		h->body = HTTP_BODY_CHUNKED;
+	} else if (w->length.end) {
+		http_at(&n.in, &w->length);
+		if (rd_at(&n.in, n.in.off) == '0' && rd_left(&n.in) > 1) /* octal to some */
+			return PARSE_BAD;
+		http_short(&n);
+		if (n.bad)
+			return PARSE_BAD;
+		h->body = n.value ? HTTP_BODY_LENGTH : HTTP_BODY_NONE;
+		h->body_len = n.value;
+	}
+	return PARSE_OK;
+}
+
+PART int http_head(const struct rd *in, struct http *out)
+{
+	struct http_walk w = { .in = *in };
+	struct http h = { .used = 0 };
+
+	w.method.off = in->off;
+	loop(LOOP_INPUT, http_byte, &w);
+	if (w.state == HTTP_AT_BAD || w.in.off - in->off > HTTP_HEAD_MAX)
+		return PARSE_BAD;
+	/* the lines that are complete, though the head may not be */
+	if (w.version.end && (http_judge_request(&w, &h) != PARSE_OK ||
+			      http_judge_host(&w, &h) != PARSE_OK ||
+			      http_judge_body(&w, &h) != PARSE_OK))
+		return PARSE_BAD;
+	if (w.state != HTTP_AT_END)
+		return PARSE_MORE;
+	h.used = w.in.off - in->off;
+	h.upgrade = (w.seen & HTTP_UPGRADE) != 0;
+	h.expect_continue = (w.seen & HTTP_EXPECT) != 0;
+	h.connection_close = w.listed & HTTP_CLOSE || (!h.minor && !(w.listed & HTTP_KEEP_ALIVE));
+	*out = h;
+	return PARSE_OK;
+}
+
+/*
+ * Input: bytes from the start of a request.
+ * PARSE_OK:   *h is filled; bytes after h->used are not looked at.
+ * PARSE_MORE: the head's end is not there yet and nothing before it is bad. *h untouched.
+ * PARSE_BAD:  not a request, one that can be read in two ways, or one we will not carry
+ *             (CONNECT). *h untouched.
+ */
+PURE int http_parse(struct rd in, struct http *h)
+{
+	if (in.bad)
+		return PARSE_BAD;
+	if (rd_left(&in) == 0)
+		return PARSE_MORE;
+	if (flight_proto(rd_at(&in, in.off)) != PROTO_HTTP)
+		return PARSE_BAD;
+	return http_head(&in, h);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The few words that differ between the two compilers, so that a parser is written once.
+ * A body is `static long fn(__u32 i, void *ctx)`; it returns LOOP_NEXT or LOOP_END. In the
+ * kernel the verifier walks it once however often it runs (bpf_loop, Linux 5.17).
+ */
+#ifndef SLUICE_BPF_LOOP_H
+#define SLUICE_BPF_LOOP_H
+
+#include <linux/types.h>
+
+#ifdef __bpf__
+#include <bpf/bpf_helpers.h>
+#define PURE static __always_inline
+#define PART static __attribute__((noinline)) /* a frame of its own: the stack is 512 bytes */
+#define loop(n, fn, ctx) bpf_loop((n), (fn), (ctx), 0)
+#else
+#define PURE static inline __attribute__((unused))
+#define PART PURE
+PURE void loop(__u32 n, long (*fn)(__u32, void *), void *ctx)
+{
+	for (__u32 i = 0; i < n; i++)
+		if (fn(i, ctx))
+			break;
+}
+#endif
+
+enum { LOOP_NEXT = 0, LOOP_END = 1 };
+
+/* What every parser returns. MORE is said only of the outermost length. */
+enum { PARSE_OK = 0, PARSE_MORE = 1, PARSE_BAD = 2 };
+
+/* Bytes of one skb the kernel program copies and judges; more is left to user space. */
+#define SCRATCH_LEN 4096
+#define BLIND_LEN 8 /* behind it, see bpf/rd.h */
+
+/* Runs of a body that takes a byte or more of the input each time: enough for any input. */
+#ifdef __bpf__
+#define LOOP_INPUT SCRATCH_LEN
+#else
+#define LOOP_INPUT (1 << 17)
+#endif
+
+#endif

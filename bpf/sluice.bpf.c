@@ -1,0 +1,657 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The verdict program: runs on every skb that arrives at a socket of the map. On a client's
+// first flight it gives the verdict; on what follows it decides whether the kernel carries the
+// bytes to the peer or user space does. Why each condition stands where it stands is told in
+// ARCHITECTURE.md, "The hand-over".
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/abi.h"
+#include "bpf/hello.h"
+#include "bpf/http.h"
+#include "bpf/kernel.h"
+
+#define RING_BYTES (256 * 1024)
+#define SCRATCHES_PER_CPU 4
+#define SCRATCH_CPUS 64 /* more CPUs share; a taken scratch means "look" */
+
+#define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 2);
+	__type(key, __u64); /* socket cookie */
+	__type(value, __u64);
+} socks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2);
+	__type(key, __u64); /* socket cookie */
+	__type(value, struct endpoint);
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, RING_BYTES);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32); /* worker */
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STAT_COUNT);
+	__type(key, __u32); /* REASON_*, STAT_* */
+	__type(value, __u64);
+} stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct policy_active);
+} policy_active SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, POLICY_GENERATIONS);
+	__type(key, __u32);
+	__type(value, struct policy_head);
+} policy_heads SEC(".maps");
+
+struct port_classes {
+	__u16 of_port[65536];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, POLICY_GENERATIONS);
+	__type(key, __u32);
+	__type(value, struct port_classes);
+} policy_ports SEC(".maps");
+
+struct names {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u64));
+	__uint(value_size, sizeof(struct name_sets));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, POLICY_GENERATIONS);
+	__type(key, __u32);
+	__array(values, struct names);
+} policy_names SEC(".maps");
+
+struct decisions {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct rule_key));
+	__uint(value_size, sizeof(struct rule_decision));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, POLICY_GENERATIONS);
+	__type(key, __u32);
+	__array(values, struct decisions);
+} policy_rules SEC(".maps");
+
+/*
+ * Not per-CPU: the program may be preempted by itself on the same CPU (it runs in process
+ * context when a socket's backlog is worked off, with interrupts open), so a scratch has an
+ * owner. The `taken` word is the lock.
+ */
+struct scratch {
+	__u32 taken;
+	__u32 len; /* of bytes */
+
+	/* What the parsers found; offsets in bytes. */
+	__u32 used;
+	__u32 name_off, name_end; /* raw; equal: none */
+	__u32 max_version;	  /* TLS */
+	__u32 tls_seen;		  /* TLS */
+	__u32 port, upgrade, chunked; /* HTTP */
+	__u64 body_len;		  /* HTTP */
+
+	__u32 rule;
+	__u32 numeric;
+	__u32 name_len;
+	__u32 pad;
+	__u8 name[NAME_BUF]; /* normalised */
+	__u8 bytes[SCRATCH_LEN + BLIND_LEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SCRATCHES_PER_CPU *SCRATCH_CPUS);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static void count(__u32 what)
+{
+	__u64 *n = bpf_map_lookup_elem(&stats, &what);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+/* ---- the policy's tables, for bpf/verdict.h ---- */
+
+struct policy_tables {
+	__u32 generation;
+};
+
+static __always_inline const struct name_sets *policy_name(const struct policy_tables *t,
+							    __u64 hash)
+{
+	__u32 generation = t->generation;
+	void *names = bpf_map_lookup_elem(&policy_names, &generation);
+
+	return names ? bpf_map_lookup_elem(names, &hash) : NULL;
+}
+
+static __always_inline const struct rule_decision *policy_rule(const struct policy_tables *t,
+								const struct rule_key *key)
+{
+	__u32 generation = t->generation;
+	void *rules = bpf_map_lookup_elem(&policy_rules, &generation);
+
+	return rules ? bpf_map_lookup_elem(rules, key) : NULL;
+}
+
+#include "bpf/verdict.h"
+
+/* ---- scratches ---- */
+
+static struct scratch *scratch_take(void)
+{
+	__u32 first = (bpf_get_smp_processor_id() % SCRATCH_CPUS) * SCRATCHES_PER_CPU;
+	struct scratch *s;
+
+#pragma unroll
+	for (__u32 i = 0; i < SCRATCHES_PER_CPU; i++) {
+		__u32 key = first + i;
+
+		s = bpf_map_lookup_elem(&scratches, &key);
+		if (s && __sync_lock_test_and_set(&s->taken, 1) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static void scratch_release(struct scratch *s)
+{
+	__sync_lock_test_and_set(&s->taken, 0);
+}
+
+/*
+ * ---- the parsers ----
+ * Global functions: the verifier walks each once and by itself, not once for every way its
+ * callers may have come. So they take and give nothing but the scratch and numbers.
+ */
+
+__noinline int parse_hello(struct scratch *s)
+{
+	struct hello h = {};
+	struct rd in;
+
+	if (!s)
+		return PARSE_BAD;
+	rd_init(&in, s->bytes, s->len);
+	if (hello_parse(in, &h) != PARSE_OK)
+		return PARSE_BAD;
+	s->used = h.used;
+	s->max_version = h.max_version;
+	s->name_off = h.has_name ? h.name.off : 0;
+	s->name_end = h.has_name ? h.name.end : 0;
+	return PARSE_OK;
+}
+
+/* TLS_* of the records from `used` on. */
+__noinline int parse_records(struct scratch *s)
+{
+	struct rd in;
+	__u32 seen;
+	int next;
+
+	if (!s)
+		return TLS_LOOK;
+	rd_init(&in, s->bytes, s->len);
+	rd_skip(&in, s->used);
+	seen = s->tls_seen;
+	next = tls_records(in, &seen);
+	s->tls_seen = seen;
+	return next;
+}
+
+__noinline int parse_head(struct scratch *s)
+{
+	struct http h = {};
+	struct rd in;
+
+	if (!s)
+		return PARSE_BAD;
+	rd_init(&in, s->bytes, s->len);
+#ifndef SLUICE_KERNEL_HTTP
+	return PARSE_BAD;
+#endif
+	if (http_parse(in, &h) != PARSE_OK)
+		return PARSE_BAD;
+	s->used = h.used;
+	s->name_off = h.has_host ? h.host.off : 0;
+	s->name_end = h.has_host ? h.host.end : 0;
+	s->port = h.port;
+	s->upgrade = h.upgrade;
+	s->chunked = h.body == HTTP_BODY_CHUNKED;
+	s->body_len = h.body_len;
+	return PARSE_OK;
+}
+
+/* PARSE_OK: s->name holds it, and it is a name, not an address. */
+__noinline int parse_name(struct scratch *s)
+{
+	__u32 len = 0, numeric = 0;
+	struct rd in;
+
+	if (!s)
+		return PARSE_BAD;
+	in.buf = s->bytes;
+	in.off = s->name_off;
+	in.end = s->name_end;
+	in.bad = 0;
+	if (name_normalise(in, s->name, &len, &numeric) != PARSE_OK || numeric)
+		return PARSE_BAD;
+	s->name_len = len;
+	return PARSE_OK;
+}
+
+/* VERDICT_* for s->name, and s->rule. */
+__noinline int ask_rules(struct scratch *s, __u32 generation, __u32 group, __u32 port)
+{
+	struct verdict_walk w = { .tables = { .generation = generation } };
+	struct policy_head *head = bpf_map_lookup_elem(&policy_heads, &generation);
+	struct port_classes *ports = bpf_map_lookup_elem(&policy_ports, &generation);
+
+	if (!s || !head || !ports)
+		return VERDICT_DENY;
+	w.name = s->name;
+	w.len = s->name_len;
+	w.group = group;
+	w.port_class = ports->of_port[port & 0xffff];
+	verdict_name(&w, head);
+	s->rule = w.best.rule;
+	if (w.best.verdict == VERDICT_NONE)
+		return head->default_allow ? VERDICT_ALLOW : VERDICT_DENY;
+	return w.best.verdict;
+}
+
+struct same {
+	const __u8 *a, *b;
+	__u32 len;
+	__u32 differ;
+};
+
+static long same_byte(__u32 i, void *ctx)
+{
+	struct same *s = ctx;
+
+	if (i >= s->len)
+		return LOOP_END;
+	if (s->a[i & (NAME_BUF - 1)] != s->b[i & (NAME_BUF - 1)])
+		s->differ = 1;
+	return LOOP_NEXT;
+}
+
+__noinline int same_name(struct scratch *s, struct flow *f)
+{
+	struct same w = {};
+
+	if (!s || !f)
+		return 0;
+	w.a = s->name;
+	w.b = f->v.name;
+	w.len = s->name_len;
+	loop(NAME_MAX_LEN, same_byte, &w);
+	return !w.differ && s->name_len == f->v.name_len;
+}
+
+/* ---- judging a client's bytes ---- */
+
+enum act {
+	ACT_CARRY, /* judged: redirect if the hand-over allows it, else pass up */
+	ACT_UP,	   /* pass up, user space judges */
+	ACT_DROP,  /* denied */
+};
+
+static int look(struct flow *f)
+{
+	f->v.look_at = f->k[SIDE_CLIENT].passed;
+	WRITE_ONCE(f->v.state, FLOW_LOOK);
+	return ACT_UP;
+}
+
+static void take_name(struct flow *f, const struct scratch *s, __u32 proto)
+{
+	f->v.proto = proto;
+	__builtin_memcpy(f->v.name, s->name, NAME_BUF);
+	f->v.name_len = s->name_len;
+}
+
+static int deny(struct flow *f, const struct policy_head *head, __u32 reason, __u32 rule)
+{
+	if (!head->enforce)
+		return look(f);
+	f->v.reason = reason;
+	f->v.rule = rule;
+	WRITE_ONCE(f->v.state, FLOW_DENY);
+	count(STAT_DENIED);
+	count(reason);
+	return ACT_DROP;
+}
+
+/* The generation in force, or NULL: then user space judges. */
+static struct policy_head *policy_in_force(__u32 *generation)
+{
+	__u32 zero = 0;
+	struct policy_active *active = bpf_map_lookup_elem(&policy_active, &zero);
+	struct policy_head *head;
+
+	if (!active)
+		return NULL;
+	*generation = READ_ONCE(active->generation);
+	if (*generation >= POLICY_GENERATIONS)
+		return NULL;
+	head = bpf_map_lookup_elem(&policy_heads, generation);
+	return head && head->ready ? head : NULL;
+}
+
+/*
+ * The verdict on a parsed hello or head. ACT_CARRY: allowed. A flight that goes up to be looked
+ * at leaves no name in the record, so that user space knows it has to judge from the start.
+ */
+static int verdict(struct flow *f, struct scratch *s, __u32 proto)
+{
+	const struct policy_head *head;
+	__u32 generation = 0;
+
+	head = policy_in_force(&generation);
+	if (!head)
+		return look(f);
+	if (s->name_off == s->name_end) {
+		if (proto != PROTO_TLS || head->no_sni != MISSING_DENY || !head->enforce)
+			return look(f);
+		f->v.proto = proto;
+		return deny(f, head, REASON_NO_SNI, 0);
+	}
+	if (parse_name(s) != PARSE_OK)
+		return look(f);
+	if (f->v.name_len) {
+		if (!same_name(s, f))
+			return deny(f, head, REASON_NAME_CHANGED, 0);
+	} else if (head->enforce) {
+		take_name(f, s, proto);
+	}
+	if (proto == PROTO_TLS && s->max_version < head->min_version)
+		return deny(f, head, REASON_TLS_VERSION, 0);
+	if (ask_rules(s, generation, f->u[SIDE_CLIENT].group, f->u[SIDE_CLIENT].port) !=
+	    VERDICT_ALLOW)
+		return deny(f, head, REASON_POLICY, s->rule);
+	if (!head->enforce && !f->v.name_len)
+		take_name(f, s, proto);
+	f->v.rule = s->rule;
+	return ACT_CARRY;
+}
+
+static int first_hello(struct flow *f, struct scratch *s)
+{
+	int next, act;
+
+	s->tls_seen = 0;
+	if (parse_hello(s) != PARSE_OK)
+		return look(f);
+	next = parse_records(s);
+	if (next == TLS_LOOK)
+		return look(f);
+	act = verdict(f, s, PROTO_TLS);
+	if (act == ACT_CARRY) {
+		count(STAT_ALLOWED);
+		f->v.tls_seen = s->tls_seen;
+		WRITE_ONCE(f->v.state, next == TLS_OPAQUE ? FLOW_OPAQUE : FLOW_TLS);
+	}
+	return act;
+}
+
+/* What follows the hello, until application data begins. */
+static int later_records(struct flow *f, struct scratch *s)
+{
+	s->used = 0;
+	s->tls_seen = f->v.tls_seen;
+	switch (parse_records(s)) {
+	case TLS_BOUNDARY:
+		f->v.tls_seen = s->tls_seen;
+		return ACT_CARRY;
+	case TLS_OPAQUE:
+		WRITE_ONCE(f->v.state, FLOW_OPAQUE);
+		return ACT_CARRY;
+	}
+	return look(f);
+}
+
+/* One request head at the start of the skb; its body may go on behind it. */
+static int request(struct flow *f, struct scratch *s, __u32 skb_len)
+{
+	__u32 here;
+	int act;
+
+	if (parse_head(s) != PARSE_OK || s->used > skb_len || s->chunked || s->upgrade)
+		return look(f); /* chunks and other protocols are not framed here */
+	here = skb_len - s->used;
+	if (s->body_len < here || (s->port && s->port != f->u[SIDE_CLIENT].port))
+		return look(f); /* a second head behind it; a port that is not where it goes */
+	act = verdict(f, s, PROTO_HTTP);
+	if (act != ACT_CARRY)
+		return act;
+	if (f->v.requests++ == 0)
+		count(STAT_ALLOWED);
+	f->v.body_left = s->body_len - here;
+	WRITE_ONCE(f->v.state, f->v.body_left ? FLOW_HTTP_BODY : FLOW_HTTP);
+	return ACT_CARRY;
+}
+
+static int first_flight(struct flow *f, struct scratch *s, __u32 skb_len)
+{
+	switch (flight_proto(s->bytes[0])) {
+	case PROTO_TLS:
+		return skb_len > SCRATCH_LEN ? look(f) : first_hello(f, s);
+	case PROTO_HTTP:
+		return request(f, s, skb_len);
+	}
+	return look(f);
+}
+
+static int judge_bytes(struct __sk_buff *skb, struct flow *f, struct scratch *s)
+{
+	__u32 len = skb->len, n = len;
+
+	if (n > SCRATCH_LEN)
+		n = SCRATCH_LEN;
+	if (n < 1 || bpf_skb_load_bytes(skb, 0, s->bytes, n) != 0)
+		return look(f);
+	s->len = n;
+	switch (f->v.state) {
+	case FLOW_NEW:
+		return first_flight(f, s, len);
+	case FLOW_TLS:
+		if (len > SCRATCH_LEN && s->bytes[0] != TLS_APPLICATION_DATA)
+			return look(f);
+		return later_records(f, s);
+	case FLOW_HTTP:
+		return request(f, s, len);
+	}
+	return look(f);
+}
+
+static int judge(struct __sk_buff *skb, struct flow *f)
+{
+	struct scratch *s;
+	int act;
+
+	switch (f->v.state) {
+	case FLOW_OPAQUE:
+		return ACT_CARRY;
+	case FLOW_DENY:
+		return ACT_DROP;
+	case FLOW_LOOK:
+		if (!READ_ONCE(f->u[SIDE_CLIENT].opaque))
+			return ACT_UP;
+		WRITE_ONCE(f->v.state, FLOW_OPAQUE);
+		return ACT_CARRY;
+	case FLOW_HTTP_BODY:
+		if (skb->len > f->v.body_left)
+			return look(f);
+		f->v.body_left -= skb->len;
+		if (f->v.body_left == 0)
+			WRITE_ONCE(f->v.state, FLOW_HTTP);
+		return ACT_CARRY;
+	}
+	s = scratch_take();
+	if (!s) {
+		count(STAT_NO_SCRATCH);
+		return look(f);
+	}
+	act = judge_bytes(skb, f, s);
+	scratch_release(s);
+	if (act == ACT_UP && f->v.look_at == 0)
+		count(STAT_LOOKED);
+	return act;
+}
+
+/* ---- carrying ---- */
+
+/* Room in the peer's send buffer for len more, counting what was redirected but not yet
+   written. */
+static int has_room(struct flow_kern *k, __u64 forwarded, struct tcp_sock *tp, __u32 len)
+{
+	__u32 write_seq, pending;
+
+	if (!k->based)
+		__sync_fetch_and_add(&k->based, 0); /* a barrier: read forwarded, then write_seq */
+	write_seq = tp->write_seq;
+	if (!k->based) {
+		k->base = write_seq - (__u32)forwarded;
+		k->based = 1;
+	}
+	pending = (__u32)(k->redirected + forwarded) - (write_seq - k->base);
+	return (__s64)tp->inet_conn.icsk_inet.sk.sk_wmem_queued + pending + len <
+	       tp->inet_conn.icsk_inet.sk.sk_sndbuf;
+}
+
+/* The four conditions of the hand-over: paired, nothing owed, the peer there, and room. */
+static int may_redirect(struct flow_kern *k, struct flow_user *u, __u64 peer, __u32 len)
+{
+	__u64 forwarded = READ_ONCE(u->forwarded);
+	struct bpf_sock *sk;
+	struct tcp_sock *tp;
+	int yes = 0;
+
+	if (peer == 0 || READ_ONCE(u->hold) || forwarded != k->passed)
+		return 0;
+	sk = bpf_map_lookup_elem(&socks, &peer);
+	if (!sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		yes = has_room(k, forwarded, tp, len);
+	bpf_sk_release(sk);
+	return yes;
+}
+
+static void tell(struct flow *f, __u32 flow, __u32 side)
+{
+	struct flow_event e = { .flow = flow, .side = side };
+	__u32 worker = f->u[SIDE_CLIENT].worker;
+	void *ring = bpf_map_lookup_elem(&rings, &worker);
+
+	if (!ring || bpf_ringbuf_output(ring, &e, sizeof(e), 0) != 0)
+		count(STAT_EVENTS_LOST);
+}
+
+/*
+ * An event when passing starts (user space owes nothing), and for everything user space must
+ * judge, which it may hold back without forwarding. Both sides write their counter, then
+ * read the other's, with a full barrier between; so one of the two sees that there is work.
+ */
+static int pass_up(struct flow *f, __u32 flow, __u32 side, __u32 len, int act)
+{
+	__u64 before = __sync_fetch_and_add(&f->k[side].passed, len);
+
+	if ((act == ACT_UP || READ_ONCE(f->u[side].forwarded) == before) &&
+	    !READ_ONCE(f->u[side].quiet))
+		tell(f, flow, side);
+	return SK_PASS;
+}
+
+static int drop(struct flow *f, __u32 flow, __u32 len)
+{
+	__u64 before = __sync_fetch_and_add(&f->k[SIDE_CLIENT].dropped, len);
+
+	if (before == 0 && !READ_ONCE(f->u[SIDE_CLIENT].quiet))
+		tell(f, flow, SIDE_CLIENT);
+	return SK_DROP;
+}
+
+SEC("sk_skb")
+int sluice_verdict(struct __sk_buff *skb)
+{
+	__u64 cookie, peer;
+	struct endpoint *end;
+	struct flow *f;
+	__u32 flow, side, len = skb->len;
+	int act = ACT_CARRY;
+
+	if (len == 0) /* a bare FIN: TCP has noted it, the skb would break the peer */
+		return SK_DROP;
+	cookie = bpf_get_socket_cookie(skb);
+	end = bpf_map_lookup_elem(&endpoints, &cookie);
+	if (!end) {
+		count(STAT_NO_FLOW);
+		return SK_PASS;
+	}
+	flow = end->flow;
+	side = end->side & 1;
+	f = bpf_map_lookup_elem(&flows, &flow);
+	if (!f) {
+		count(STAT_NO_FLOW);
+		return SK_PASS;
+	}
+	if (side == SIDE_CLIENT)
+		act = judge(skb, f);
+	if (act == ACT_DROP)
+		return drop(f, flow, len);
+	peer = READ_ONCE(f->u[side].peer);
+	if (act == ACT_UP || !may_redirect(&f->k[side], &f->u[side], peer, len))
+		return pass_up(f, flow, side, len, act);
+	f->k[side].redirected += len;
+	return bpf_sk_redirect_hash(skb, &socks, &peer, 0);
+}
+
+char LICENSE[] SEC("license") = "GPL";

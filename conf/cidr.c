@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Networks of both families in one form. The one thing to know: IPv4 lives inside IPv6 here,
+// so an IPv6 network shorter than /96 must be kept from holding all of IPv4 (`::/0`).
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "conf/value.h"
+
+#define V4_OFFSET 12 /* bytes before an IPv4 address */
+#define V4_BITS (V4_OFFSET * 8)
+
+static const uint8_t v4_prefix[V4_OFFSET] = { [10] = 0xff, [11] = 0xff };
+
+static bool is_v4(const uint8_t addr[16])
+{
+	return memcmp(addr, v4_prefix, V4_OFFSET) == 0;
+}
+
+/* The bits of byte i that belong to a prefix. */
+static uint8_t mask_of(unsigned bits, unsigned i)
+{
+	if (bits >= (i + 1) * 8)
+		return 0xff;
+	return bits <= i * 8 ? 0 : (uint8_t)(0xff << ((i + 1) * 8 - bits));
+}
+
+static int parse_bits(const char *text, unsigned most, uint8_t *out)
+{
+	unsigned bits = 0;
+
+	if (!*text || strlen(text) > 3 || text[strspn(text, "0123456789")])
+		return -EINVAL;
+	for (; *text; text++)
+		bits = bits * 10 + (unsigned)(*text - '0');
+	if (bits > most)
+		return -EINVAL;
+	*out = (uint8_t)bits;
+	return 0;
+}
+
+int cidr_parse_loose(const char *text, struct cidr *out)
+{
+	struct cidr c = { .bits = 128 };
+	char addr[INET6_ADDRSTRLEN];
+	size_t n = strcspn(text, "/");
+	unsigned before = 0;
+
+	if (n >= sizeof(addr))
+		return -EINVAL;
+	memcpy(addr, text, n);
+	addr[n] = '\0';
+	if (inet_pton(AF_INET, addr, c.addr + V4_OFFSET) == 1) {
+		memcpy(c.addr, v4_prefix, V4_OFFSET);
+		before = V4_BITS;
+	} else if (inet_pton(AF_INET6, addr, c.addr) != 1) {
+		return -EINVAL;
+	}
+	if (text[n] == '/') {
+		if (parse_bits(text + n + 1, 128 - before, &c.bits) != 0)
+			return -EINVAL;
+		c.bits = (uint8_t)(c.bits + before);
+	}
+	for (unsigned i = 0; i < 16; i++)
+		c.addr[i] &= mask_of(c.bits, i);
+	*out = c;
+	return 0;
+}
+
+/* With host bits the address is not the network's, and someone meant something else. */
+int cidr_parse(const char *text, struct cidr *out)
+{
+	struct cidr c, full;
+	char addr[INET6_ADDRSTRLEN + 1];
+	size_t n = strcspn(text, "/");
+
+	if (cidr_parse_loose(text, &c) != 0)
+		return -EINVAL;
+	memcpy(addr, text, n);
+	addr[n] = '\0';
+	if (cidr_parse_loose(addr, &full) != 0 || memcmp(full.addr, c.addr, 16) != 0)
+		return -EINVAL;
+	*out = c;
+	return 0;
+}
+
+bool cidr_has(const struct cidr *c, const uint8_t addr[16])
+{
+	if (c->bits < V4_BITS && is_v4(addr))
+		return false;
+	for (unsigned i = 0; i < 16 && i * 8 < c->bits; i++)
+		if ((addr[i] & mask_of(c->bits, i)) != c->addr[i])
+			return false;
+	return true;
+}
+
+void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa)
+{
+	if (sa->sa_family == AF_INET) {
+		memcpy(out, v4_prefix, V4_OFFSET);
+		memcpy(out + V4_OFFSET, &((const struct sockaddr_in *)sa)->sin_addr, 4);
+	} else if (sa->sa_family == AF_INET6) {
+		memcpy(out, &((const struct sockaddr_in6 *)sa)->sin6_addr, 16);
+	} else {
+		memset(out, 0, 16);
+	}
+}
+
+void cidr_print(const struct cidr *c, char *buf, size_t len)
+{
+	bool v4 = c->bits >= V4_BITS && is_v4(c->addr);
+	char addr[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? c->addr + V4_OFFSET : c->addr, addr, sizeof(addr));
+	if (c->bits == 128)
+		snprintf(buf, len, "%s", addr);
+	else
+		snprintf(buf, len, "%s/%u", addr, c->bits - (v4 ? V4_BITS : 0u));
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration as read: sluice.ini and the lists it names. One struct, built whole and
+ * then never changed; a reload builds another. Times are milliseconds, ports host byte order,
+ * addresses network byte order.
+ */
+#ifndef SLUICE_CONF_CONF_H
+#define SLUICE_CONF_CONF_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum conf_fastpath { FASTPATH_AUTO, FASTPATH_ON, FASTPATH_OFF };
+enum conf_log_format { LOG_SQUID, LOG_JSON };
+enum conf_destination { DESTINATION_NAMED, DESTINATION_ORIGINAL };
+enum conf_deny_tls { DENY_TLS_ALERT, DENY_TLS_RESET };
+
+/* An address of either family as 16 bytes; IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
+struct cidr {
+	uint8_t addr[16];
+	uint8_t bits; /* of the 16 bytes: 96 to 128 for IPv4 */
+};
+
+struct cidr_list {
+	struct cidr *at;
+	size_t n;
+};
+
+struct string_list {
+	char **at;
+	size_t n;
+};
+
+struct port_range {
+	uint16_t first, last; /* inclusive */
+};
+
+struct conf_listener {
+	char *name;
+	struct sockaddr_storage *at; /* one socket each and worker; IPv6 ones are v6 only */
+	size_t n;
+};
+
+/* [clients NAME]; group 0 is `all`, with no networks of its own unless given */
+struct conf_group {
+	char *name;
+	struct cidr_list networks;
+};
+
+enum name_kind {
+	NAME_HOST,  /* example.com:   that host */
+	NAME_TREE,  /* .example.com:  it and everything below */
+	NAME_BELOW, /* *.example.com: only what is below */
+};
+
+/* One name of a rule, from the INI file or from a list. */
+struct conf_name {
+	uint32_t text;	 /* offset in conf.text: normalised, NUL-terminated, without the prefix */
+	uint32_t line;	 /* where it was read */
+	uint16_t source; /* index of conf.sources: the file */
+	uint8_t kind;	 /* enum name_kind */
+	uint8_t deny;	 /* 1: from `deny` */
+};
+
+/* A CIDR entry of a rule. */
+struct conf_net {
+	struct cidr cidr;
+	uint32_t line;
+	uint16_t source;
+	uint8_t deny;
+};
+
+/* [rule NAME] */
+struct conf_rule {
+	char *name;
+	uint16_t *groups; /* indices of conf.groups; { 0 } for all */
+	size_t n_groups;
+	struct port_range *ports; /* none: any port */
+	size_t n_ports;
+	struct conf_name *names;
+	size_t n_names;
+	struct conf_net *nets;
+	size_t n_nets;
+};
+
+struct conf {
+	/* [sluice] */
+	char *user; /* empty: stay */
+	unsigned workers; /* 0: auto */
+	enum conf_fastpath fastpath;
+	unsigned max_connections, max_per_client;
+	char *access_log; /* path, or "stderr", "syslog", "none" */
+	enum conf_log_format log_format;
+	char *control;
+	char *pin; /* empty: not pinned */
+	uint32_t mark;
+
+	struct conf_listener *listeners;
+	size_t n_listeners;
+
+	/* [timeouts] */
+	unsigned hello_ms, connect_ms, idle_ms, drain_ms;
+
+	/* [policy] */
+	bool default_allow, enforce;
+	enum conf_destination destination;
+	struct cidr_list private_networks;
+	enum conf_deny_tls deny_tls;
+	char *deny_page;
+	char *deny_page_text; /* content of deny_page; built-in if that is empty, or not given and
+				 missing. %h name, %r reason, %% percent: filled in by slowpath */
+
+	/* [tls], [http] */
+	bool no_sni_allow;
+	uint16_t min_version; /* 0x0303 is TLS 1.2 */
+	bool no_host_allow;
+
+	/* [resolver] */
+	struct string_list nameservers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
+	char *hosts; /* empty: none */
+
+	struct conf_group *groups; /* [0] is all */
+	size_t n_groups;
+	struct conf_rule *rules; /* in the order of the file */
+	size_t n_rules;
+
+	char *text; /* the bytes of all names */
+	size_t text_len;
+	struct string_list sources; /* file names, [0] is the INI file */
+};
+
+/*
+ * Reads `path` and every list it names. NULL on any error; then err holds one line,
+ * `file:line: what is wrong` (`file: ...` of a file that cannot be read at all). The first error ends the reading; nothing is kept.
+ */
+struct conf *conf_read(const char *path, char *err, size_t err_len);
+void conf_free(struct conf *c); /* NULL is fine */
+
+/* "192.0.2.0/24", "2001:db8::1"; a bare address is a full prefix, host bits must be zero. */
+/* An IPv6 network shorter than /96 holds no IPv4 address: `::/0` is all of IPv6 only. */
+int cidr_parse(const char *text, struct cidr *out); /* 0 or -EINVAL, out untouched */
+bool cidr_has(const struct cidr *c, const uint8_t addr[16]);
+void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa); /* AF_INET, AF_INET6 */
+void cidr_print(const struct cidr *c, char *buf, size_t len);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sections and keys of sluice.ini, as data.
+ */
+#ifndef SLUICE_CONF_KEYS_H
+#define SLUICE_CONF_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct conf_reader;
+struct word;
+
+enum section_id {
+	SECTION_SLUICE,
+	SECTION_LISTENER,
+	SECTION_TIMEOUTS,
+	SECTION_POLICY,
+	SECTION_TLS,
+	SECTION_HTTP,
+	SECTION_RESOLVER,
+	SECTION_CLIENTS,
+	SECTION_RULE,
+	SECTION_COUNT
+};
+
+struct section {
+	const char *name;
+	bool named; /* [name NAME]; its keys are offsets in a struct of its own */
+};
+
+extern const struct section conf_sections[SECTION_COUNT];
+
+struct key {
+	unsigned section;
+	const char *name;
+	int (*set)(struct conf_reader *r, const struct key *k, void *field, const char *value);
+	size_t field;		  /* offset */
+	const struct word *words; /* what may be said */
+	unsigned min, max;
+	bool list;		  /* may be repeated, to add to it */
+	bool empty;		  /* may be empty */
+};
+
+#define KEY_COUNT 32
+extern const struct key conf_keys[KEY_COUNT];
+
+/* Fills in what the file need not say. 0 or -ENOMEM. */
+int keys_defaults(struct conf *c);
+/* The page behind deny_page if no key named one. 0, or an error after conf_fail(). */
+int keys_default_page(struct conf_reader *r);
+
+#endif

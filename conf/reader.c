@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The small tools of everyone who reads a piece of the configuration.
+#include "conf/reader.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+#define BLANKS " \t"
+
+/* What a file says must not drive the terminal or the log it is shown on. */
+static void defuse(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
+int conf_fail(struct conf_reader *r, const char *fmt, ...)
+{
+	const char *file = r->conf->sources.at[r->source];
+	va_list ap;
+	int n;
+
+	if (r->line)
+		n = snprintf(r->err, r->err_len, "%s:%u: ", file, r->line);
+	else /* the file as such */
+		n = snprintf(r->err, r->err_len, "%s: ", file);
+	if (n >= 0 && (size_t)n < r->err_len) {
+		va_start(ap, fmt);
+		vsnprintf(r->err + n, r->err_len - (size_t)n, fmt, ap);
+		va_end(ap);
+	}
+	if (r->err_len)
+		defuse(r->err);
+	return -EINVAL;
+}
+
+int conf_no_memory(struct conf_reader *r)
+{
+	conf_fail(r, "out of memory");
+	return -ENOMEM;
+}
+
+/* Room doubles whenever n is a power of two, so that nobody has to keep the room in mind. */
+void *conf_grow(void *array, size_t n, size_t size)
+{
+	if ((n & (n - 1)) != 0)
+		return array;
+	return reallocarray(array, n ? n * 2 : 1, size);
+}
+
+char *conf_path(const struct conf_reader *r, const char *path)
+{
+	char *joined;
+
+	if (path[0] == '/')
+		return strdup(path);
+	return asprintf(&joined, "%s%s", r->folder, path) < 0 ? NULL : joined;
+}
+
+static char *trim(char *text)
+{
+	char *end;
+
+	text += strspn(text, BLANKS);
+	end = text + strlen(text);
+	while (end > text && strchr(BLANKS, end[-1]))
+		end--;
+	*end = '\0';
+	return text;
+}
+
+int conf_each(struct conf_reader *r, const char *list,
+	      int (*fn)(struct conf_reader *r, void *arg, char *item), void *arg)
+{
+	AUTO_FREE char *copy = strdup(list);
+	char *rest = copy, *item;
+	int err;
+
+	if (!copy)
+		return conf_no_memory(r);
+	while (rest) {
+		item = trim(strsep(&rest, ","));
+		if (!*item && !rest)
+			return 0;
+		if (!*item)
+			return conf_fail(r, "nothing before a comma of the list");
+		err = fn(r, arg, item);
+		if (err)
+			return err;
+	}
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The word that someone who wrote another may have meant. */
+#ifndef SLUICE_CONF_SUGGEST_H
+#define SLUICE_CONF_SUGGEST_H
+
+struct suggest {
+	const char *wrong;
+	const char *best; /* nearest so far; NULL: none is near */
+	unsigned distance;
+};
+
+void suggest_offer(struct suggest *s, const char *word);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The door to the kernel path, for the slow path: put a connection into it, pair it, read what
+ * the kernel says of it, take it out. Rules: shared memory with the verdict program, told in
+ * bpf/abi.h and ARCHITECTURE.md ("The hand-over").
+ *
+ * A flow is a number, the index of its record. Records are handed out from one pool, and one
+ * that was given back rests for FLOW_REST_MS before it is used again, so that no program run
+ * that began with the old connection can still be looking at it.
+ */
+#ifndef SLUICE_FASTPATH_FLOW_H
+#define SLUICE_FASTPATH_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "conf/conf.h"
+
+struct fastpath;
+struct policy;
+
+#define FLOW_NONE UINT32_MAX
+#define FLOW_REST_MS 1000
+
+/*
+ * Probes, loads and attaches. 0 and *out; or -errno and one line in why: what is missing. A
+ * probe that succeeds has carried a byte through the real program on loopback.
+ */
+int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned workers, char *why,
+		  size_t why_len);
+/* Puts a policy in force: fills the generation that is not, compares it with what was read,
+   then switches. On failure (-errno and a line) the old one stays in force. */
+int fastpath_load_policy(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
+/* Closes and unpins. Every socket must be closed before. NULL is fine. */
+void fastpath_close(struct fastpath *fp);
+
+/* Totals of the program's counters, REASON_* and STAT_*. */
+void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT]);
+size_t fastpath_capacity(const struct fastpath *fp); /* records in all */
+
+/* A record for a new connection, zeroed, or FLOW_NONE when there is none. Any thread. */
+uint32_t flow_take(struct fastpath *fp);
+/* Both sockets are closed. cookies: those that were put in, 0 for none. */
+void flow_give_back(struct fastpath *fp, uint32_t flow, const uint64_t cookies[SIDE_COUNT]);
+struct flow *flow_record(const struct fastpath *fp, uint32_t flow);
+
+/*
+ * Puts one socket into the map, so that the program sees all that arrives from now on. 0 and its
+ * cookie; -EOPNOTSUPP and others: it stays in user space for good, which is no error.
+ */
+int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd, uint64_t *cookie);
+/* Makes the program see what arrived before the insertion. */
+void flow_kick(int fd);
+/* Names the two sockets each other's peer: from here on the kernel may carry. */
+void flow_pair(struct fastpath *fp, uint32_t flow, const uint64_t cookies[SIDE_COUNT]);
+
+/* What the program writes and user space must read in order, and the other way round. */
+
+static inline uint32_t flow_state(const struct flow *f)
+{
+	return __atomic_load_n(&f->v.state, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t flow_passed(const struct flow *f, int side)
+{
+	return __atomic_load_n(&f->k[side].passed, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t flow_redirected(const struct flow *f, int side)
+{
+	return __atomic_load_n(&f->k[side].redirected, __ATOMIC_ACQUIRE);
+}
+
+/* Publishes forwarded, then looks whether more was passed meanwhile: true if so. */
+static inline bool flow_forwarded(struct flow *f, int side, uint64_t total)
+{
+	__atomic_store_n(&f->u[side].forwarded, total, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&f->k[side].passed, __ATOMIC_SEQ_CST) != total;
+}
+
+/* While quiet the program posts no event: the caller is about to look by itself. */
+static inline void flow_set_quiet(struct flow *f, int side, bool quiet)
+{
+	__atomic_store_n(&f->u[side].quiet, quiet, __ATOMIC_SEQ_CST);
+}
+
+static inline void flow_set_opaque(struct flow *f)
+{
+	__atomic_store_n(&f->u[SIDE_CLIENT].opaque, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void flow_set_hold(struct flow *f, int side, bool hold)
+{
+	__atomic_store_n(&f->u[side].hold, hold, __ATOMIC_SEQ_CST);
+}
+
+/* The events of one worker: a descriptor to poll, and a reader that calls fn for each. */
+int flow_ring_fd(const struct fastpath *fp, unsigned worker);
+void flow_ring_read(struct fastpath *fp, unsigned worker,
+		    void (*fn)(void *ctx, const struct flow_event *e), void *ctx);
+
+#endif

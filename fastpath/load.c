@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Loads the program, sizes and attaches its maps, reads its rings and counters.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "fastpath/fastpath.h"
+#include "sluice.skel.h"
+
+#define BPF_FS_MAGIC_NUMBER 0xcafe4a11
+#define RING_BYTES (256 * 1024)
+/* Records that rest: what may end in FLOW_REST_MS beyond the open ones. */
+#define RESTING_SHARE 4
+
+struct worker_ring {
+	struct ring_buffer *rb;
+	void (*fn)(void *ctx, const struct flow_event *e);
+	void *ctx;
+};
+
+/* The last thing libbpf complained of, to be told when loading fails. */
+static __thread char last_word[256];
+
+static int remember(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN) {
+		int n = vsnprintf(last_word, sizeof(last_word), fmt, ap);
+
+		last_word[strcspn(last_word, "\n")] = '\0';
+		return n;
+	}
+	return 0;
+}
+
+static int ring_event(void *ctx, void *data, size_t len)
+{
+	struct worker_ring *r = ctx;
+
+	if (len == sizeof(struct flow_event))
+		r->fn(r->ctx, data);
+	return 0;
+}
+
+static int open_rings(struct fastpath *fp)
+{
+	int outer = bpf_map__fd(fp->skel->maps.rings);
+	int err = 0;
+
+	fp->rings = calloc(fp->workers, sizeof(*fp->rings));
+	if (!fp->rings)
+		return -ENOMEM;
+	for (uint32_t w = 0; w < fp->workers && !err; w++) {
+		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "sluice_ring", 0, 0, RING_BYTES, NULL);
+
+		if (fd < 0)
+			return fd;
+		if (bpf_map_update_elem(outer, &w, &fd, BPF_ANY) != 0)
+			err = -errno;
+		fp->rings[w].rb = err ? NULL : ring_buffer__new(fd, ring_event, &fp->rings[w], NULL);
+		if (!err && !fp->rings[w].rb)
+			err = -errno;
+		close(fd); /* the outer map and the ring's mappings hold it */
+	}
+	return err;
+}
+
+static int open_records(struct fastpath *fp)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	size_t bytes = fp->capacity * sizeof(struct flow);
+	void *at;
+
+	bytes = (bytes + (size_t)page - 1) / (size_t)page * (size_t)page;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(fp->skel->maps.flows),
+		  0);
+	if (at == MAP_FAILED)
+		return -errno;
+	fp->records = at;
+	fp->records_bytes = bytes;
+	fp->pool = calloc(fp->capacity, sizeof(*fp->pool));
+	if (!fp->pool)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < fp->capacity; i++)
+		fp->pool[i].flow = i;
+	fp->pool_len = fp->capacity;
+	return 0;
+}
+
+static int size_maps(struct fastpath *fp)
+{
+	struct sluice_bpf *s = fp->skel;
+	int err = bpf_map__set_max_entries(s->maps.flows, fp->capacity);
+
+	err = err ?: bpf_map__set_max_entries(s->maps.socks, fp->capacity * SIDE_COUNT);
+	err = err ?: bpf_map__set_max_entries(s->maps.endpoints, fp->capacity * SIDE_COUNT);
+	return err ?: bpf_map__set_max_entries(s->maps.rings, fp->workers);
+}
+
+static int attach(struct fastpath *fp)
+{
+	/* No bpf_link for this type before 6.10. The map is not pinned, so the attachment ends
+	   with the daemon, however it ends. */
+	return bpf_prog_attach(bpf_program__fd(fp->skel->progs.sluice_verdict),
+			       bpf_map__fd(fp->skel->maps.socks), BPF_SK_SKB_VERDICT, 0);
+}
+
+/* ---- pinning: what another tool may read ---- */
+
+static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
+{
+	struct bpf_map *maps[] = { s->maps.flows,	 s->maps.stats,	       s->maps.policy_active,
+				   s->maps.policy_heads, s->maps.policy_ports, s->maps.policy_names,
+				   s->maps.policy_rules };
+
+	return i < sizeof(maps) / sizeof(*maps) ? maps[i] : NULL;
+}
+
+static void unpin(struct fastpath *fp)
+{
+	struct bpf_map *m;
+	char path[PATH_MAX];
+
+	if (!fp->pin)
+		return;
+	for (size_t i = 0; (m = pinned_map(fp->skel, i)); i++) {
+		snprintf(path, sizeof(path), "%s/%s", fp->pin, bpf_map__name(m));
+		unlink(path);
+	}
+	rmdir(fp->pin);
+	free(fp->pin);
+	fp->pin = NULL;
+}
+
+static int pin(struct fastpath *fp, const char *folder, char *why, size_t why_len)
+{
+	char path[PATH_MAX];
+	struct statfs fs;
+	struct bpf_map *m;
+	int err = 0;
+
+	if (!folder[0])
+		return 0;
+	if (mkdir(folder, 0750) != 0 && errno != EEXIST)
+		err = -errno;
+	if (!err && (statfs(folder, &fs) != 0 || (uint32_t)fs.f_type != BPF_FS_MAGIC_NUMBER)) {
+		rmdir(folder);
+		err = -ENOTSUP;
+	}
+	if (err) {
+		snprintf(why, why_len, "pin = %s: %s", folder,
+			 err == -ENOTSUP ? "not on a bpffs (mount -t bpf bpf /sys/fs/bpf)" :
+					   strerror(-err));
+		return err;
+	}
+	fp->pin = strdup(folder);
+	if (!fp->pin)
+		return -ENOMEM;
+	for (size_t i = 0; !err && (m = pinned_map(fp->skel, i)); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, bpf_map__name(m));
+		unlink(path); /* left by one that was killed */
+		err = bpf_obj_pin(bpf_map__fd(m), path) != 0 ? -errno : 0;
+	}
+	if (err)
+		snprintf(why, why_len, "pin = %s: %s", folder, strerror(-err));
+	return err;
+}
+
+/* ---- open and close ---- */
+
+static uint32_t records_for(const struct conf *conf)
+{
+	return conf->max_connections + conf->max_connections / RESTING_SHARE + 64;
+}
+
+static int load(struct fastpath *fp, char *why, size_t why_len)
+{
+	int err;
+
+	last_word[0] = '\0';
+	fp->skel = sluice_bpf__open();
+	if (!fp->skel)
+		err = -errno;
+	else
+		err = size_maps(fp) ?: sluice_bpf__load(fp->skel);
+	if (err)
+		snprintf(why, why_len, "the BPF program does not load: %s (%s)", strerror(-err),
+			 last_word);
+	return err;
+}
+
+static int set_up(struct fastpath *fp, const struct conf *conf, char *why, size_t why_len)
+{
+	const char *what = "records";
+	int err = load(fp, why, why_len);
+
+	if (err)
+		return err;
+	err = open_records(fp);
+	if (!err) {
+		what = "rings";
+		err = open_rings(fp);
+	}
+	if (!err) {
+		what = "attach";
+		err = attach(fp);
+	}
+	if (err) {
+		snprintf(why, why_len, "BPF %s: %s", what, strerror(-err));
+		return err;
+	}
+	err = probe_carry(fp, why, why_len);
+	return err ?: pin(fp, conf->pin, why, why_len);
+}
+
+int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned workers, char *why,
+		  size_t why_len)
+{
+	struct fastpath *fp;
+	int err = probe_machine(why, why_len);
+
+	if (err)
+		return err;
+	fp = calloc(1, sizeof(*fp));
+	if (!fp)
+		return -ENOMEM;
+	libbpf_set_print(remember);
+	pthread_mutex_init(&fp->pool_lock, NULL);
+	for (int i = 0; i < POLICY_GENERATIONS; i++)
+		fp->names_fd[i] = fp->rules_fd[i] = -1;
+	fp->workers = workers;
+	fp->capacity = records_for(conf);
+	fp->generation = POLICY_GENERATIONS; /* none */
+	err = set_up(fp, conf, why, why_len);
+	if (err) {
+		fastpath_close(fp);
+		return err;
+	}
+	*out = fp;
+	return 0;
+}
+
+void fastpath_close(struct fastpath *fp)
+{
+	if (!fp)
+		return;
+	unpin(fp);
+	for (unsigned w = 0; fp->rings && w < fp->workers; w++)
+		if (fp->rings[w].rb)
+			ring_buffer__free(fp->rings[w].rb);
+	free(fp->rings);
+	if (fp->records)
+		munmap(fp->records, fp->records_bytes);
+	free(fp->pool);
+	for (int i = 0; i < POLICY_GENERATIONS; i++) {
+		if (fp->names_fd[i] >= 0)
+			close(fp->names_fd[i]);
+		if (fp->rules_fd[i] >= 0)
+			close(fp->rules_fd[i]);
+	}
+	if (fp->skel)
+		sluice_bpf__destroy(fp->skel);
+	pthread_mutex_destroy(&fp->pool_lock);
+	free(fp);
+}
+
+size_t fastpath_capacity(const struct fastpath *fp)
+{
+	return fp->capacity;
+}
+
+void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *each = cpus > 0 ? calloc((size_t)cpus, sizeof(*each)) : NULL;
+
+	memset(out, 0, sizeof(*out) * STAT_COUNT);
+	for (uint32_t i = 0; each && i < STAT_COUNT; i++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(fp->skel->maps.stats), &i, each) != 0)
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			out[i] += each[cpu];
+	}
+	free(each);
+}
+
+int flow_ring_fd(const struct fastpath *fp, unsigned worker)
+{
+	return ring_buffer__epoll_fd(fp->rings[worker].rb);
+}
+
+void flow_ring_read(struct fastpath *fp, unsigned worker,
+		    void (*fn)(void *ctx, const struct flow_event *e), void *ctx)
+{
+	fp->rings[worker].fn = fn;
+	fp->rings[worker].ctx = ctx;
+	ring_buffer__consume(fp->rings[worker].rb);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The policy: what struct conf says, compiled so that a verdict costs one look-up a label. The
+ * tables are the same on both sides of the kernel boundary and so is the code that walks them
+ * (bpf/verdict.h); here is the user-space copy, from which fastpath/ fills the kernel's maps.
+ *
+ * How it is compiled. Every name has two sets of rules, `here` (the name itself) and `below`
+ * (names under it). A set is the list of (rule, allow or deny, exactness) that speak there;
+ * equal lists share one number, so there are few sets however many names. A table then says
+ * for each (set, group, port class) which rule decides:
+ *   - the name itself: NAME_HOST entries before NAME_TREE entries (more specific);
+ *   - a rule for a named group before one for all; at the same, deny before allow;
+ *   - VERDICT_NONE where no rule of the set covers that group and port.
+ * Ports that all rules treat alike form a class; class 0 is "not named in this set". A set has
+ * a row for a named group only if one of its rules names that group, and then for every class
+ * of the set and class 0, with the rules for `all` folded in.
+ *
+ * A policy is immutable after policy_new() and may be read from any thread. Reference counted.
+ */
+#ifndef SLUICE_FASTPATH_POLICY_H
+#define SLUICE_FASTPATH_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "conf/conf.h"
+
+struct policy;
+
+struct policy_verdict {
+	uint32_t rule; /* for policy_rule_name(); 0: default */
+	bool allow;
+};
+
+/* Takes conf over on success and frees it with the policy. NULL and a line in err if it cannot
+   be built; conf is the caller's still. */
+struct policy *policy_new(struct conf *conf, char *err, size_t err_len);
+const struct conf *policy_conf(const struct policy *p);
+struct policy *policy_ref(struct policy *p);
+void policy_unref(struct policy *p); /* NULL is fine */
+
+/* The group of the client with the longest matching prefix; GROUP_ALL if none. */
+uint32_t policy_group(const struct policy *p, const uint8_t addr[16]);
+const char *policy_group_name(const struct policy *p, uint32_t group);
+
+/* `name` is normalised (bpf/name.h), len bytes. */
+struct policy_verdict policy_judge(const struct policy *p, uint32_t group, const uint8_t *name,
+				   size_t len, uint16_t port);
+
+/* Connections with no name: by destination address, longest prefix first, then as for names.
+   Without a matching entry: denied, whatever the default. */
+struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
+					const uint8_t addr[16], uint16_t port);
+
+/* The name of rule number `rule` (from 1); "default" for 0; "-" for one that is not there. */
+const char *policy_rule_name(const struct policy *p, uint32_t rule);
+size_t policy_rules(const struct policy *p); /* how many rules there are */
+
+/* Where the entry that decided stands, for `explain`: "file:line", and the entry as written,
+   "file:line: .example.com". 0, or -ENOENT when no entry did (the default). */
+int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
+		   uint16_t port, char *where, size_t where_len);
+int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t addr[16],
+			uint16_t port, char *where, size_t where_len);
+
+/* ---- for fastpath/ alone: the tables, to be copied into maps ---- */
+
+const struct policy_head *policy_head(const struct policy *p);
+size_t policy_names(const struct policy *p); /* names in the table */
+size_t policy_decisions(const struct policy *p);
+/* Each calls fn for every entry until it returns non-zero, and returns that; else 0. */
+int policy_each_name(const struct policy *p,
+		     int (*fn)(void *ctx, uint64_t hash, const struct name_sets *sets), void *ctx);
+int policy_each_decision(const struct policy *p,
+			 int (*fn)(void *ctx, const struct rule_key *key,
+				   const struct rule_decision *d),
+			 void *ctx);
+const uint16_t *policy_port_classes(const struct policy *p); /* 65536 of them, by port */
+
+#endif

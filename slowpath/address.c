@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Addresses: 16 bytes whatever the family, judged by one table.
+#include "slowpath/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv4.h and
+   linux/netfilter_ipv6/ip6_tables.h, which do not go together with netinet/in.h. */
+#define ORIGINAL_DST 80
+
+#define OWN_AGE_MS 1000 /* how long a list of our own addresses is good for */
+
+struct prefix {
+	uint8_t addr[16];
+	uint8_t bits;
+	bool reachable; /* an exception inside a larger block: globally reachable */
+};
+
+#define V4(a, b, c, d, len)                                                                        \
+	{                                                                                          \
+		{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }, 96 + (len), false        \
+	}
+#define V4_REACHABLE(a, b, c, d, len)                                                              \
+	{                                                                                          \
+		{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }, 96 + (len), true         \
+	}
+/* the first 48 bits are enough for all but the few that are written out */
+#define V6(a, b, c, len)                                                                           \
+	{                                                                                          \
+		{ (a) >> 8, (a)&0xff, (b) >> 8, (b)&0xff, (c) >> 8, (c)&0xff }, len, false         \
+	}
+#define V6_REACHABLE(a, b, c, len)                                                                 \
+	{                                                                                          \
+		{ (a) >> 8, (a)&0xff, (b) >> 8, (b)&0xff, (c) >> 8, (c)&0xff }, len, true          \
+	}
+
+/*
+ * The IANA IPv4 and IPv6 special-purpose address registries (RFC 6890, RFC 8190). The longest
+ * matching row decides; what matches none is an ordinary address.
+ */
+static const struct prefix special[] = {
+	V4(0, 0, 0, 0, 8),		    /* RFC 791: this network */
+	V4(10, 0, 0, 0, 8),		    /* RFC 1918: private */
+	V4(100, 64, 0, 0, 10),		    /* RFC 6598: shared */
+	V4(127, 0, 0, 0, 8),		    /* RFC 1122: loopback */
+	V4(169, 254, 0, 0, 16),		    /* RFC 3927: link-local; cloud metadata lives here */
+	V4(172, 16, 0, 0, 12),		    /* RFC 1918: private */
+	V4(192, 0, 0, 0, 24),		    /* RFC 6890: IETF protocol assignments */
+	V4_REACHABLE(192, 0, 0, 9, 32),	    /* RFC 7723: port control protocol anycast */
+	V4_REACHABLE(192, 0, 0, 10, 32),    /* RFC 8155: TURN anycast */
+	V4(192, 0, 2, 0, 24),		    /* RFC 5737: documentation */
+	V4(192, 88, 99, 0, 24),		    /* RFC 7526: 6to4 relays, deprecated */
+	V4(192, 168, 0, 0, 16),		    /* RFC 1918: private */
+	V4(198, 18, 0, 0, 15),		    /* RFC 2544: benchmarking */
+	V4(198, 51, 100, 0, 24),	    /* RFC 5737: documentation */
+	V4(203, 0, 113, 0, 24),		    /* RFC 5737: documentation */
+	V4(224, 0, 0, 0, 4),		    /* RFC 5771: multicast */
+	V4(240, 0, 0, 0, 4),		    /* RFC 1112: reserved; RFC 8190: broadcast */
+	V6(0x0000, 0x0000, 0x0000, 96),	    /* RFC 4291: unspecified, loopback, v4-compatible */
+	V6(0x0064, 0xff9b, 0x0001, 48),	    /* RFC 8215: local-use translation */
+	V6(0x0100, 0x0000, 0x0000, 63),	    /* RFC 6666: discard; RFC 9780: dummy prefix */
+	V6(0x2001, 0x0000, 0x0000, 23),	    /* RFC 2928: IETF protocol assignments, Teredo */
+	V6_REACHABLE(0x2001, 0x0003, 0, 32), /* RFC 7450: AMT */
+	V6_REACHABLE(0x2001, 0x0004, 0x0112, 48), /* RFC 7535: AS112 */
+	V6_REACHABLE(0x2001, 0x0020, 0, 28), /* RFC 7343: ORCHIDv2 */
+	V6_REACHABLE(0x2001, 0x0030, 0, 28), /* RFC 9374: drone remote identifiers */
+	{ { 0x20, 0x01, 0, 1, [15] = 1 }, 128, true }, /* RFC 7723: port control protocol */
+	{ { 0x20, 0x01, 0, 1, [15] = 2 }, 128, true }, /* RFC 8155: TURN */
+	{ { 0x20, 0x01, 0, 1, [15] = 3 }, 128, true }, /* RFC 9665: DNS-SD registration */
+	V6(0x2001, 0x0db8, 0x0000, 32),	    /* RFC 3849: documentation */
+	V6(0x2002, 0x0000, 0x0000, 16),	    /* RFC 3056: 6to4, which nobody routes (RFC 7526) */
+	V6(0x3fff, 0x0000, 0x0000, 20),	    /* RFC 9637: documentation */
+	V6(0x5f00, 0x0000, 0x0000, 16),	    /* RFC 9602: segment routing identifiers */
+	V6(0xfc00, 0x0000, 0x0000, 7),	    /* RFC 4193: unique-local */
+	V6(0xfe80, 0x0000, 0x0000, 10),	    /* RFC 4291: link-local */
+	V6(0xfec0, 0x0000, 0x0000, 10),	    /* RFC 3879: site-local, deprecated */
+	V6(0xff00, 0x0000, 0x0000, 8),	    /* RFC 4291: multicast */
+};
+
+/* Where an IPv4 address stands in an IPv6 one. */
+static const struct carrier {
+	struct prefix in;
+	uint8_t at;	/* offset of the four bytes */
+	uint8_t invert; /* xored over them */
+} carriers[] = {
+	{ V6(0x0000, 0x0000, 0x0000, 96), 12, 0 },    /* RFC 4291 2.5.5.1: v4-compatible */
+	{ V6(0x0064, 0xff9b, 0x0000, 96), 12, 0 },    /* RFC 6052: NAT64 */
+	{ V6(0x2002, 0x0000, 0x0000, 16), 2, 0 },     /* RFC 3056: 6to4 */
+	{ V6(0x2001, 0x0000, 0x0000, 32), 12, 0xff }, /* RFC 4380: Teredo, the client inverted */
+	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0 },     /* RFC 4380: Teredo, the server */
+};
+
+/* Our own addresses, for address_is_own_listener(). */
+static struct {
+	pthread_mutex_t lock;
+	struct in6_addr *at;
+	size_t n;
+	uint64_t read_ms; /* 0: never */
+} own = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t addr[16])
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(prefix, addr, whole) != 0)
+		return false;
+	return rest == 0 || ((prefix[whole] ^ addr[whole]) >> (8 - rest)) == 0;
+}
+
+static bool row_is_special(const uint8_t addr[16])
+{
+	const struct prefix *best = NULL;
+
+	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
+		const struct prefix *p = &special[i];
+
+		if (prefix_has(p->addr, p->bits, addr) && (!best || p->bits > best->bits))
+			best = p;
+	}
+	return best && !best->reachable;
+}
+
+/* The IPv4 address inside, as a v4-mapped one. */
+static void carried(const struct carrier *c, const uint8_t addr[16], uint8_t out[16])
+{
+	memset(out, 0, 10);
+	memset(out + 10, 0xff, 2);
+	for (unsigned i = 0; i < 4; i++)
+		out[12 + i] = addr[c->at + i] ^ c->invert;
+}
+
+static bool is_listed(const struct cidr_list *list, const uint8_t addr[16])
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (prefix_has(list->at[i].addr, list->at[i].bits, addr))
+			return true;
+	return false;
+}
+
+/* Special, and neither it nor what it carries is listed; list may be NULL. */
+static bool is_special(const struct in6_addr *ip, const struct cidr_list *list)
+{
+	uint8_t inner[16];
+
+	/* Who lists the address as it stands has said what he wants. */
+	if (list && is_listed(list, ip->s6_addr))
+		return false;
+	if (row_is_special(ip->s6_addr))
+		return true;
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
+		const struct carrier *c = &carriers[i];
+
+		if (!prefix_has(c->in.addr, c->in.bits, ip->s6_addr))
+			continue;
+		carried(c, ip->s6_addr, inner);
+		if (row_is_special(inner) && !(list && is_listed(list, inner)))
+			return true;
+	}
+	return false;
+}
+
+static bool same(const struct endpoint_addr *a, const struct endpoint_addr *b)
+{
+	return a->port == b->port && memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0;
+}
+
+int address_original(int fd, struct endpoint_addr *dst)
+{
+	struct sockaddr_storage local_ss = { 0 }, ss = { 0 };
+	socklen_t local_len = sizeof(local_ss), len = sizeof(ss);
+	struct endpoint_addr local, asked;
+	int level;
+
+	if (getsockname(fd, (struct sockaddr *)&local_ss, &local_len) != 0)
+		return -errno;
+	address_from_sockaddr(&local, (struct sockaddr *)&local_ss);
+	/* A v4 connection on a dual-stack socket is in the IPv4 tables. */
+	level = address_is_v4(&local.ip) ? IPPROTO_IP : IPPROTO_IPV6;
+	if (getsockopt(fd, level, ORIGINAL_DST, &ss, &len) != 0) {
+		/* Not tracked, or no NAT in this kernel: it came to us as it is. */
+		return errno == ENOENT || errno == ENOPROTOOPT ? -ELOOP : -errno;
+	}
+	address_from_sockaddr(&asked, (struct sockaddr *)&ss);
+	if (same(&asked, &local))
+		return -ELOOP;
+	*dst = asked;
+	return 0;
+}
+
+void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa)
+{
+	struct endpoint_addr a = { 0 };
+
+	if (sa->sa_family == AF_INET) {
+		const struct sockaddr_in *sin = (const struct sockaddr_in *)sa;
+
+		a.ip.s6_addr[10] = a.ip.s6_addr[11] = 0xff;
+		memcpy(a.ip.s6_addr + 12, &sin->sin_addr, 4);
+		a.port = ntohs(sin->sin_port);
+	} else if (sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)sa;
+
+		a.ip = sin6->sin6_addr;
+		a.port = ntohs(sin6->sin6_port);
+	}
+	*out = a;
+}
+
+socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_storage *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (address_is_v4(&a->ip)) {
+		struct sockaddr_in *sin = (struct sockaddr_in *)out;
+
+		sin->sin_family = AF_INET;
+		sin->sin_port = htons(a->port);
+		memcpy(&sin->sin_addr, a->ip.s6_addr + 12, 4);
+		return sizeof(*sin);
+	}
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)out;
+
+	sin6->sin6_family = AF_INET6;
+	sin6->sin6_port = htons(a->port);
+	sin6->sin6_addr = a->ip;
+	return sizeof(*sin6);
+}
+
+bool address_is_v4(const struct in6_addr *ip)
+{
+	return IN6_IS_ADDR_V4MAPPED(ip);
+}
+
+bool address_is_special(const struct in6_addr *ip)
+{
+	return is_special(ip, NULL);
+}
+
+bool address_is_refused(const struct conf *conf, const struct in6_addr *ip)
+{
+	return is_special(ip, &conf->private_networks);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Under own.lock. Without memory the old list stays: it is at most out of date. */
+static void own_read(void)
+{
+	struct ifaddrs *all, *i;
+	struct in6_addr *at;
+	size_t n = 0;
+
+	if (getifaddrs(&all) != 0)
+		return;
+	for (i = all; i; i = i->ifa_next)
+		n++;
+	at = calloc(n + 1, sizeof(*at));
+	if (!at) {
+		freeifaddrs(all);
+		return;
+	}
+	n = 0;
+	for (i = all; i; i = i->ifa_next) {
+		struct endpoint_addr a;
+
+		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET &&
+				     i->ifa_addr->sa_family != AF_INET6))
+			continue;
+		address_from_sockaddr(&a, i->ifa_addr);
+		at[n++] = a.ip;
+	}
+	freeifaddrs(all);
+	free(own.at);
+	own.at = at;
+	own.n = n;
+	own.read_ms = now_ms();
+}
+
+static bool is_own(const struct in6_addr *ip)
+{
+	bool found = false;
+
+	/* All of 127/8 is this machine, and so is "any address" to connect(). */
+	if ((address_is_v4(ip) && (ip->s6_addr[12] == 127 || ip->s6_addr[12] == 0)) ||
+	    IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_UNSPECIFIED(ip))
+		return true;
+	pthread_mutex_lock(&own.lock);
+	if (own.read_ms == 0 || now_ms() - own.read_ms > OWN_AGE_MS)
+		own_read();
+	for (size_t i = 0; i < own.n && !found; i++)
+		found = memcmp(&own.at[i], ip, sizeof(*ip)) == 0;
+	pthread_mutex_unlock(&own.lock);
+	return found;
+}
+
+static bool listens_at(const struct sockaddr_storage *ss, const struct endpoint_addr *a)
+{
+	struct endpoint_addr l;
+
+	address_from_sockaddr(&l, (const struct sockaddr *)ss);
+	return l.port == a->port && (same(&l, a) || is_own(&a->ip));
+}
+
+bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a)
+{
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		for (size_t k = 0; k < conf->listeners[i].n; k++)
+			if (listens_at(&conf->listeners[i].at[k], a))
+				return true;
+	return false;
+}
+
+char *address_print(const struct endpoint_addr *a, bool with_port, char buf[ADDRESS_TEXT])
+{
+	char ip[INET6_ADDRSTRLEN];
+	bool v4 = address_is_v4(&a->ip);
+
+	if (v4)
+		inet_ntop(AF_INET, a->ip.s6_addr + 12, ip, sizeof(ip));
+	else
+		inet_ntop(AF_INET6, &a->ip, ip, sizeof(ip));
+	if (!with_port)
+		snprintf(buf, ADDRESS_TEXT, "%s", ip);
+	else
+		snprintf(buf, ADDRESS_TEXT, v4 ? "%s:%u" : "[%s]:%u", ip, a->port);
+	return buf;
+}
+
+int address_literal(const char *text, size_t len, struct in6_addr *out)
+{
+	char copy[INET6_ADDRSTRLEN];
+	struct in6_addr ip = { 0 };
+	bool v6 = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+
+	if (v6) {
+		text++;
+		len -= 2;
+	}
+	/* inet_pton() ends at a NUL: one inside is not an address */
+	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len))
+		return -EINVAL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	if (v6) {
+		if (inet_pton(AF_INET6, copy, &ip) != 1)
+			return -EINVAL;
+	} else {
+		if (inet_pton(AF_INET, copy, ip.s6_addr + 12) != 1)
+			return -EINVAL;
+		ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
+	}
+	*out = ip;
+	return 0;
+}

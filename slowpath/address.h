@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Addresses as the slow path needs them: where a redirected connection was going, whether a
+ * destination is one we may connect to, and how to write one down.
+ */
+#ifndef SLUICE_SLOWPATH_ADDRESS_H
+#define SLUICE_SLOWPATH_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "conf/conf.h"
+
+#define ADDRESS_TEXT 64 /* "[v6]:port" and its NUL */
+
+/* v4-mapped when IPv4; port in host byte order. */
+struct endpoint_addr {
+	struct in6_addr ip;
+	uint16_t port;
+};
+
+/*
+ * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST). 0, or -ELOOP when
+ * the connection was made to the listener itself (nothing was redirected), else -errno.
+ * local is what getsockname() says.
+ */
+int address_original(int fd, struct endpoint_addr *dst);
+
+void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa);
+socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_storage *out);
+bool address_is_v4(const struct in6_addr *ip);
+
+/*
+ * RFC 6890 and its registries: loopback, link-local, private, shared, documentation, benchmark,
+ * multicast, reserved, "this network", unique-local, and IPv4 inside IPv6 (v4-mapped,
+ * 64:ff9b::/96 and 64:ff9b:1::/48, 6to4, Teredo) judged by the IPv4 address within as well.
+ */
+bool address_is_special(const struct in6_addr *ip);
+/* Special and not listed in conf->private_networks. */
+bool address_is_refused(const struct conf *conf, const struct in6_addr *ip);
+/* One of this machine's own addresses at a port that one of conf's listeners has. */
+bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a);
+
+/* "192.0.2.1", "2001:db8::1"; with_port: "192.0.2.1:443", "[2001:db8::1]:443". Returns buf. */
+char *address_print(const struct endpoint_addr *a, bool with_port, char buf[ADDRESS_TEXT]);
+
+/* A dotted quad, or an IPv6 address in brackets, as in a Host field. 0 or -EINVAL. */
+int address_literal(const char *text, size_t len, struct in6_addr *out);
+
+#endif

@@ -1,0 +1,865 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The life of a connection: accept, verdict, destination, connect, carry, end. Each step either
+// starts the next or waits for one event; every way out is conn_close() or conn_deny().
+#include "slowpath/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "slowpath/address.h"
+#include "slowpath/deny.h"
+
+#define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
+#define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
+
+static void connect_next(struct conn *c, unsigned last_failure);
+
+uint64_t conn_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static const struct conf *conf(const struct conn *c)
+{
+	return policy_conf(c->w->policy);
+}
+
+static void set_timer(struct conn *c, uint64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	event_add(&c->timer, &tv);
+}
+
+/* ---- the record ---- */
+
+void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[SIDE_COUNT])
+{
+	for (int side = 0; side < SIDE_COUNT; side++) {
+		kernel[side] = c->rec ? flow_redirected(c->rec, side) : 0;
+		all[side] = c->lane[side].written + kernel[side];
+	}
+}
+
+/* "kernel": it gave the verdict and user space carried no more than the first flight. */
+static const char *path_word(const struct conn *c)
+{
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], first = 0;
+
+	conn_bytes(c, all, kernel);
+	if (kernel[SIDE_CLIENT] + kernel[SIDE_UPSTREAM] == 0)
+		return c->kernel_verdict && !c->connected ? "kernel" : "user";
+	if (c->rec && c->kernel_verdict)
+		first = c->first_flight;
+	return c->kernel_verdict && all[SIDE_UPSTREAM] == kernel[SIDE_UPSTREAM] &&
+			       all[SIDE_CLIENT] - kernel[SIDE_CLIENT] <= first ?
+		       "kernel" :
+		       "mixed";
+}
+
+static void write_log(struct conn *c)
+{
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+	struct access_entry e = {
+		.duration_ms = conn_now_ms() - c->began_ms,
+		.client = c->client,
+		.dst = c->connected ? c->dst : c->original,
+		.connected = c->connected,
+		.group = policy_group_name(c->w->policy, c->group),
+		.name = c->name,
+		.port = c->original.port,
+		.proto = c->proto,
+		.allowed = c->allowed,
+		.enforced = c->enforced,
+		.reason = c->reason,
+		.rule = policy_rule_name(c->w->policy, c->rule),
+		.path = path_word(c),
+		.requests = c->requests,
+	};
+
+	if (c->logged)
+		return;
+	c->logged = true;
+	if (c->rec && c->rec->v.requests > c->requests)
+		e.requests = c->rec->v.requests;
+	conn_bytes(c, all, kernel);
+	e.bytes_up = all[SIDE_CLIENT];
+	e.bytes_down = all[SIDE_UPSTREAM];
+	clock_gettime(CLOCK_REALTIME, &e.end);
+	if (c->w->shared->log)
+		access_log_write(c->w->shared->log, &e);
+}
+
+static void count_end(struct conn *c)
+{
+	struct stats *s = &c->w->stats;
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+
+	conn_bytes(c, all, kernel);
+	s->ended++;
+	s->reasons[c->reason]++;
+	*(c->allowed ? c->enforced ? &s->allowed : &s->reported : &s->denied) += 1;
+	s->bytes_up_kernel += kernel[SIDE_CLIENT];
+	s->bytes_down_kernel += kernel[SIDE_UPSTREAM];
+	s->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
+	s->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
+}
+
+void conn_info(const struct conn *c, struct flow_info *out)
+{
+	static const char *const states[] = { "hello", "resolve", "connect", "open", "closing" };
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+
+	memset(out, 0, sizeof(*out));
+	conn_bytes(c, all, kernel);
+	out->client = c->client;
+	out->dst = c->connected ? c->dst : c->original;
+	memcpy(out->name, c->name, c->name_len);
+	snprintf(out->group, sizeof(out->group), "%s", policy_group_name(c->w->policy, c->group));
+	snprintf(out->rule, sizeof(out->rule), "%s", policy_rule_name(c->w->policy, c->rule));
+	out->state = states[c->state];
+	out->path = path_word(c);
+	out->proto = c->proto;
+	out->port = c->original.port;
+	out->bytes_up = all[SIDE_CLIENT];
+	out->bytes_down = all[SIDE_UPSTREAM];
+	out->age_ms = conn_now_ms() - c->began_ms;
+}
+
+/* ---- the end ---- */
+
+static void close_fd(struct conn *c, int side, bool reset)
+{
+	struct linger now = { .l_onoff = 1 };
+
+	if (c->fd[side] < 0)
+		return;
+	event_del(&c->ev[side]);
+	if (reset)
+		setsockopt(c->fd[side], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(c->fd[side]); /* takes it out of the map as well; never delete it there */
+	c->fd[side] = -1;
+}
+
+void conn_close(struct conn *c, unsigned why, bool reset)
+{
+	struct worker *w = c->w;
+
+	if (c->reason == REASON_OK)
+		c->reason = why;
+	if (c->query)
+		resolver_cancel(c->query);
+	event_del(&c->timer);
+	event_del(&c->retry);
+	close_fd(c, SIDE_UPSTREAM, reset);
+	close_fd(c, SIDE_CLIENT, reset);
+	write_log(c);
+	count_end(c);
+	pump_free(c);
+	if (c->flow != FLOW_NONE) {
+		w->shared->by_flow[c->flow] = NULL;
+		flow_give_back(w->shared->fp, c->flow, c->cookie);
+	}
+	if (c->counted)
+		clients_leave(w->shared->clients, &c->client.ip);
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	free(c);
+	worker_conn_gone(w);
+}
+
+/* The answer's bytes; *owned is to be freed. NULL: a reset is the answer. */
+static const void *answer(struct conn *c, unsigned why, char **owned, size_t *len)
+{
+	*owned = NULL;
+	if (c->proto == PROTO_TLS && conf(c)->deny_tls == DENY_TLS_ALERT &&
+	    why < REASON_UPSTREAM_REFUSED) {
+		*len = DENY_TLS_LEN;
+		return deny_tls_alert;
+	}
+	if (c->proto == PROTO_HTTP)
+		*owned = deny_http(conf(c), c->name, why, len);
+	return *owned;
+}
+
+/* Says the last words; the client has LINGER_MS to take them. */
+static void say(struct conn *c, unsigned why)
+{
+	const void *bytes;
+	char *owned;
+	size_t len = 0;
+
+	close_fd(c, SIDE_UPSTREAM, false);
+	bytes = answer(c, why, &owned, &len);
+	if (!bytes) {
+		conn_close(c, why, true);
+		return;
+	}
+	send(c->fd[SIDE_CLIENT], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	free(owned);
+	shutdown(c->fd[SIDE_CLIENT], SHUT_WR);
+	write_log(c);
+	if (c->lane[SIDE_CLIENT].hup || c->lane[SIDE_CLIENT].eof) {
+		conn_close(c, why, false);
+		return;
+	}
+	c->state = CONN_ANSWER;
+	set_timer(c, LINGER_MS);
+}
+
+void conn_answer(struct conn *c)
+{
+	say(c, c->why_late);
+}
+
+void conn_deny(struct conn *c, unsigned why)
+{
+	c->reason = why;
+	c->allowed = false;
+	c->enforced = true;
+	if (c->query)
+		resolver_cancel(c->query);
+	c->query = NULL;
+	if (c->state != CONN_OPEN) {
+		say(c, why);
+		return;
+	}
+	/* In order: what was allowed goes up, its answers come down, then ours. */
+	c->why_late = why;
+	c->lane[SIDE_CLIENT].eof = true;
+	c->lane[SIDE_CLIENT].len = c->lane[SIDE_CLIENT].cleared;
+	set_timer(c, LINGER_MS);
+	pump_retry(c);
+}
+
+/* true: enforce = no lets it through, and the log says so. */
+static bool only_reported(struct conn *c, unsigned why)
+{
+	if (conf(c)->enforce)
+		return false;
+	c->reason = why;
+	c->enforced = false;
+	return true;
+}
+
+/* ---- connecting ---- */
+
+static void start_carrying(struct conn *c)
+{
+	struct fastpath *fp = c->w->shared->fp;
+
+	event_del(&c->timer);
+	c->connected = true;
+	c->state = CONN_OPEN;
+	if (c->in_map[SIDE_CLIENT] && flow_insert(fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM],
+						  &c->cookie[SIDE_UPSTREAM]) == 0) {
+		c->in_map[SIDE_UPSTREAM] = true;
+		flow_pair(fp, c->flow, c->cookie);
+	}
+	if (!c->in_map[SIDE_UPSTREAM]) {
+		event_del(&c->ev[SIDE_UPSTREAM]);
+		c->ev[SIDE_UPSTREAM].ev_events |= EV_READ;
+		event_add(&c->ev[SIDE_UPSTREAM], NULL);
+	}
+	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS);
+	if (c->kernel_verdict)
+		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
+	if (!pump(c, SIDE_CLIENT))
+		return;
+	if (c->in_map[SIDE_UPSTREAM])
+		flow_kick(c->fd[SIDE_UPSTREAM]);
+	pump(c, SIDE_UPSTREAM);
+}
+
+static unsigned connect_failure(int error)
+{
+	switch (error) {
+	case ETIMEDOUT:
+		return REASON_UPSTREAM_TIMEOUT;
+	case ECONNRESET:
+		return REASON_UPSTREAM_RESET;
+	}
+	return REASON_UPSTREAM_REFUSED;
+}
+
+static void on_upstream(evutil_socket_t fd, short what, void *arg);
+
+static int connect_to(struct conn *c, const struct endpoint_addr *dst)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = address_to_sockaddr(dst, &ss);
+	uint32_t mark = c->w->shared->start->mark;
+	int one = 1;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if ((mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) ||
+	    (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	c->fd[SIDE_UPSTREAM] = fd;
+	event_assign(&c->ev[SIDE_UPSTREAM], c->w->base, fd,
+		     EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST |
+			     (c->in_map[SIDE_CLIENT] ? 0 : EV_READ),
+		     on_upstream, c);
+	event_add(&c->ev[SIDE_UPSTREAM], NULL);
+	return 0;
+}
+
+/* Each address left gets its share of the time left. */
+static void limit_attempt(struct conn *c)
+{
+	uint64_t now = conn_now_ms();
+	uint64_t left = c->connect_by_ms > now ? c->connect_by_ms - now : 1;
+
+	set_timer(c, left / (c->n_addrs - c->next_addr + 1) + 1);
+}
+
+static void connect_next(struct conn *c, unsigned last_failure)
+{
+	int err;
+
+	c->state = CONN_CONNECT;
+	close_fd(c, SIDE_UPSTREAM, false);
+	while (c->next_addr < c->n_addrs) {
+		c->dst = (struct endpoint_addr){ .ip = c->addrs[c->next_addr++],
+						 .port = c->original.port };
+		if (address_is_refused(conf(c), &c->dst.ip) ||
+		    address_is_own_listener(c->w->shared->start, &c->dst)) {
+			if (last_failure == REASON_OK)
+				last_failure = REASON_BAD_DESTINATION;
+			continue;
+		}
+		err = connect_to(c, &c->dst);
+		if (err == 0) {
+			limit_attempt(c);
+			return;
+		}
+		last_failure = connect_failure(-err);
+	}
+	conn_deny(c, last_failure);
+}
+
+static void on_connected(struct conn *c)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(c->fd[SIDE_UPSTREAM], SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error == 0 && getpeername(c->fd[SIDE_UPSTREAM],
+				      (struct sockaddr *)&(struct sockaddr_storage){ 0 },
+				      &(socklen_t){ sizeof(struct sockaddr_storage) }) != 0)
+		return; /* not yet */
+	if (error)
+		connect_next(c, connect_failure(error));
+	else
+		start_carrying(c);
+}
+
+static void begin_connect(struct conn *c)
+{
+	c->connect_by_ms = conn_now_ms() + conf(c)->connect_ms;
+	c->next_addr = 0;
+	connect_next(c, REASON_OK);
+}
+
+static void on_resolved(void *arg, int err, const struct in6_addr *addrs, size_t n)
+{
+	struct conn *c = arg;
+
+	c->query = NULL;
+	if (err || n == 0) {
+		conn_deny(c, REASON_UNRESOLVED);
+		return;
+	}
+	c->n_addrs = n < RESOLVER_ADDRESSES ? n : RESOLVER_ADDRESSES;
+	memcpy(c->addrs, addrs, c->n_addrs * sizeof(*addrs));
+	/* The client's own choice, if the name has it: it may know better which is near. */
+	for (size_t i = 0; i < c->n_addrs; i++)
+		if (memcmp(&c->addrs[i], &c->original.ip, sizeof(*c->addrs)) == 0) {
+			c->addrs[i] = c->addrs[0];
+			c->addrs[0] = c->original.ip;
+		}
+	begin_connect(c);
+}
+
+static void connect_one(struct conn *c, const struct in6_addr *ip)
+{
+	c->addrs[0] = *ip;
+	c->n_addrs = 1;
+	begin_connect(c);
+}
+
+/* Allowed: where to? */
+static void find_destination(struct conn *c)
+{
+	struct resolver_query *q;
+	struct in6_addr literal;
+
+	event_del(&c->timer);
+	c->allowed = true;
+	c->state = CONN_RESOLVE;
+	if (c->name_len == 0 || conf(c)->destination == DESTINATION_ORIGINAL) {
+		connect_one(c, &c->original.ip);
+		return;
+	}
+	if (address_literal(c->name, c->name_len, &literal) == 0) {
+		connect_one(c, &literal);
+		return;
+	}
+	/* on_resolved() may be called before this returns, and may end the connection. */
+	q = resolver_ask(c->w->resolver, c->name,
+			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, on_resolved, c);
+	if (q)
+		c->query = q;
+}
+
+/* ---- the verdict ---- */
+
+static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
+{
+	struct policy_verdict v =
+		policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+
+	c->rule = v.rule;
+	return v.allow;
+}
+
+/* What the policy says of c->judge's name: REASON_OK, or why not. */
+static unsigned ask(struct conn *c)
+{
+	const struct judge *j = c->judge;
+	struct policy_verdict v;
+	struct in6_addr literal;
+
+	if (j->missing) {
+		bool judged = j->proto == PROTO_TLS ? conf(c)->no_sni_allow : conf(c)->no_host_allow;
+
+		if (judged && allowed_by_address(c, &c->original.ip))
+			return REASON_OK;
+		return j->proto == PROTO_TLS ? REASON_NO_SNI : REASON_NO_HOST;
+	}
+	if (j->proto == PROTO_TLS && j->version < conf(c)->min_version)
+		return REASON_TLS_VERSION;
+	if (j->numeric) {
+		if (address_literal(j->name, j->name_len, &literal) != 0)
+			return REASON_BAD_NAME;
+		return allowed_by_address(c, &literal) ? REASON_OK : REASON_POLICY;
+	}
+	v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
+			 c->original.port);
+	c->rule = v.rule;
+	return v.allow ? REASON_OK : REASON_POLICY;
+}
+
+static void take_judged_name(struct conn *c)
+{
+	c->proto = c->judge->proto;
+	c->requests = c->judge->requests;
+	c->name_len = c->judge->missing ? 0 : c->judge->name_len;
+	memcpy(c->name, c->judge->name, c->name_len);
+	c->name[c->name_len] = '\0';
+}
+
+static void judged_name(struct conn *c)
+{
+	unsigned why;
+
+	take_judged_name(c);
+	c->w->stats.verdicts_user++;
+	why = ask(c);
+	if (why != REASON_OK && !only_reported(c, why)) {
+		conn_deny(c, why);
+		return;
+	}
+	if (why != REASON_OK && why != REASON_POLICY && why != REASON_TLS_VERSION)
+		c->name_len = 0; /* reported only: there is no name to go to */
+	pump_clear(c);
+	find_destination(c);
+}
+
+/* Let through unjudged, to where the client wanted. */
+static void pass_unjudged(struct conn *c)
+{
+	c->judge->state = JUDGE_OPAQUE;
+	c->name_len = 0;
+	c->name[0] = '\0';
+	find_destination(c);
+}
+
+/* No name, and no hello to take one from. */
+static void judged_bad(struct conn *c)
+{
+	unsigned why = c->judge->reason;
+
+	c->proto = c->judge->proto;
+	memcpy(c->name, c->judge->name, c->judge->name_len);
+	c->name_len = c->judge->name_len;
+	c->w->stats.verdicts_user++;
+	if ((why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip)) ||
+	    only_reported(c, why))
+		pass_unjudged(c);
+	else
+		conn_deny(c, why);
+}
+
+bool conn_judge_again(struct conn *c)
+{
+	unsigned why = ask(c);
+
+	c->requests = c->judge->requests;
+	if (why == REASON_OK || only_reported(c, why))
+		return true;
+	conn_deny(c, why);
+	return false;
+}
+
+bool conn_bad_again(struct conn *c)
+{
+	if (only_reported(c, c->judge->reason)) {
+		c->judge->state = JUDGE_OPAQUE;
+		return true;
+	}
+	conn_deny(c, c->judge->reason);
+	return false;
+}
+
+/* The client went before it had said enough. */
+static void client_gone(struct conn *c)
+{
+	unsigned proto = c->judge ? c->judge->proto : PROTO_NONE;
+
+	c->proto = proto;
+	conn_close(c,
+		   proto == PROTO_TLS  ? REASON_BAD_TLS :
+		   proto == PROTO_HTTP ? REASON_BAD_HTTP :
+					 REASON_NOT_TLS,
+		   false);
+}
+
+static void look_at_first(struct conn *c)
+{
+	enum judge_word word;
+	bool ended;
+
+	if (!c->judge) {
+		c->judge = malloc(sizeof(*c->judge));
+		if (!c->judge) {
+			conn_close(c, REASON_LIMIT, true);
+			return;
+		}
+		judge_init(c->judge);
+	}
+	word = pump_first(c, &ended);
+	if (word == JUDGE_NAMED)
+		judged_name(c);
+	else if (word == JUDGE_BAD)
+		judged_bad(c);
+	else if (ended)
+		client_gone(c);
+}
+
+static void take_kernel_verdict(struct conn *c)
+{
+	const struct flow_verdict *v = &c->rec->v;
+
+	c->kernel_verdict = true;
+	c->proto = v->proto;
+	c->rule = v->rule;
+	c->name_len = v->name_len;
+	memcpy(c->name, v->name, v->name_len);
+	c->name[c->name_len] = '\0';
+	c->w->stats.verdicts_kernel++;
+}
+
+/* What is known by now? */
+static void look_for_verdict(struct conn *c)
+{
+	uint32_t state = c->in_map[SIDE_CLIENT] ? flow_state(c->rec) : FLOW_LOOK;
+
+	if (c->judge || (state == FLOW_LOOK && (!c->rec || c->rec->v.look_at == 0))) {
+		look_at_first(c);
+	} else if (state == FLOW_DENY) {
+		take_kernel_verdict(c);
+		conn_deny(c, c->rec->v.reason);
+	} else if (state != FLOW_NEW) {
+		take_kernel_verdict(c);
+		find_destination(c);
+	} else if (c->lane[SIDE_CLIENT].hup) {
+		look_at_first(c);
+	}
+}
+
+/* ---- events ---- */
+
+static void on_client(evutil_socket_t fd, short what, void *arg);
+
+static void client_event(struct conn *c, short what)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (what & EV_CLOSED)
+		c->lane[SIDE_CLIENT].hup = true;
+	if (what & EV_WRITE) {
+		getsockopt(c->fd[SIDE_CLIENT], SOL_SOCKET, SO_ERROR, &error, &len);
+		if (error) {
+			if (c->state == CONN_HELLO)
+				client_gone(c);
+			else
+				conn_close(c, REASON_OK, true);
+			return;
+		}
+	}
+	switch (c->state) {
+	case CONN_HELLO:
+		look_for_verdict(c);
+		return;
+	case CONN_OPEN:
+		if (what & EV_WRITE && !pump(c, SIDE_UPSTREAM))
+			return;
+		if (what & (EV_READ | EV_CLOSED))
+			pump(c, SIDE_CLIENT);
+		return;
+	case CONN_ANSWER:
+		if (what & EV_CLOSED)
+			conn_close(c, c->reason, false);
+		return;
+	case CONN_RESOLVE:
+	case CONN_CONNECT:
+		return;
+	}
+}
+
+static void on_client(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	client_event(arg, what);
+}
+
+static void on_upstream(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	(void)fd;
+	if (what & EV_CLOSED)
+		c->lane[SIDE_UPSTREAM].hup = true;
+	if (c->state == CONN_CONNECT) {
+		on_connected(c);
+		return;
+	}
+	if (c->state != CONN_OPEN)
+		return;
+	if (what & EV_WRITE) {
+		getsockopt(c->fd[SIDE_UPSTREAM], SOL_SOCKET, SO_ERROR, &error, &len);
+		if (error) {
+			/* What came before the reset is the client's. */
+			if (pump(c, SIDE_UPSTREAM))
+				conn_close(c,
+					   error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
+								REASON_UPSTREAM_RESET,
+					   true);
+			return;
+		}
+		if (!pump(c, SIDE_CLIENT))
+			return;
+	}
+	if (what & (EV_READ | EV_CLOSED))
+		pump(c, SIDE_UPSTREAM);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (c->state == CONN_HELLO)
+		look_for_verdict(c);
+	else if (c->state == CONN_OPEN && pump(c, SIDE_CLIENT))
+		pump(c, SIDE_UPSTREAM);
+}
+
+static void on_idle_look(struct conn *c)
+{
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], now;
+
+	conn_bytes(c, all, kernel);
+	now = all[SIDE_CLIENT] + all[SIDE_UPSTREAM];
+	if (now != c->idle_bytes) {
+		c->idle_bytes = now;
+		c->idle_looks = 0;
+	} else if (++c->idle_looks >= IDLE_LOOKS) {
+		conn_close(c, REASON_OK, false);
+		return;
+	}
+	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS + 1);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	switch (c->state) {
+	case CONN_HELLO:
+		if (c->judge)
+			c->proto = c->judge->proto;
+		conn_deny(c, REASON_HELLO_TIMEOUT);
+		return;
+	case CONN_CONNECT:
+		connect_next(c, REASON_UPSTREAM_TIMEOUT);
+		return;
+	case CONN_OPEN:
+		if (c->why_late)
+			conn_answer(c);
+		else
+			on_idle_look(c);
+		return;
+	case CONN_ANSWER:
+		conn_close(c, c->reason, false);
+		return;
+	case CONN_RESOLVE:
+		return;
+	}
+}
+
+void conn_event(struct conn *c, int side)
+{
+	switch (c->state) {
+	case CONN_HELLO:
+		look_for_verdict(c);
+		return;
+	case CONN_OPEN:
+		if (side == SIDE_CLIENT && !c->why_late && flow_state(c->rec) == FLOW_DENY)
+			conn_deny(c, c->rec->v.reason);
+		else
+			pump(c, side);
+		return;
+	case CONN_RESOLVE:
+	case CONN_CONNECT:
+	case CONN_ANSWER:
+		return;
+	}
+}
+
+/* ---- the beginning ---- */
+
+/* Puts the client's socket into the map; what has come already is judged before it returns. */
+static void enter_kernel_path(struct conn *c)
+{
+	struct shared *s = c->w->shared;
+	struct flow_user *u;
+
+	if (!s->fp)
+		return;
+	c->flow = flow_take(s->fp);
+	if (c->flow == FLOW_NONE)
+		return;
+	c->rec = flow_record(s->fp, c->flow);
+	s->by_flow[c->flow] = c;
+	u = &c->rec->u[SIDE_CLIENT];
+	u->group = c->group;
+	u->worker = c->w->index;
+	u->port = c->original.port;
+	u->quiet = 1;
+	if (flow_insert(s->fp, c->flow, SIDE_CLIENT, c->fd[SIDE_CLIENT], &c->cookie[SIDE_CLIENT])) {
+		s->by_flow[c->flow] = NULL;
+		flow_give_back(s->fp, c->flow, c->cookie);
+		c->flow = FLOW_NONE;
+		c->rec = NULL;
+		return;
+	}
+	c->in_map[SIDE_CLIENT] = true;
+	flow_kick(c->fd[SIDE_CLIENT]);
+	flow_set_quiet(c->rec, SIDE_CLIENT, false);
+}
+
+static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *client)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->w = w;
+	c->began_ms = conn_now_ms();
+	c->fd[SIDE_CLIENT] = fd;
+	c->fd[SIDE_UPSTREAM] = -1;
+	c->flow = FLOW_NONE;
+	c->enforced = true;
+	for (int side = 0; side < SIDE_COUNT; side++)
+		c->lane[side].pipe[0] = c->lane[side].pipe[1] = -1;
+	address_from_sockaddr(&c->client, client);
+	c->next = w->conns;
+	c->prev = &w->conns;
+	if (c->next)
+		c->next->prev = &c->next;
+	w->conns = c;
+	event_assign(&c->timer, w->base, -1, 0, on_timer, c);
+	event_assign(&c->retry, w->base, -1, 0, on_retry, c);
+	event_assign(&c->ev[SIDE_CLIENT], w->base, fd, 0, on_client, c);
+	event_assign(&c->ev[SIDE_UPSTREAM], w->base, -1, 0, on_upstream, c);
+	return c;
+}
+
+/* REASON_OK, or why this connection is not wanted at all. */
+static unsigned admit(struct conn *c)
+{
+	const struct conf *start = c->w->shared->start;
+
+	if (c->w->shared->open > start->max_connections)
+		return REASON_LIMIT;
+	c->counted = clients_enter(c->w->shared->clients, &c->client.ip, start->max_per_client);
+	if (!c->counted)
+		return REASON_LIMIT;
+	if (address_original(c->fd[SIDE_CLIENT], &c->original) != 0 ||
+	    address_is_own_listener(start, &c->original))
+		return REASON_LOOP;
+	return REASON_OK;
+}
+
+void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
+{
+	struct conn *c = conn_new(w, fd, client);
+	unsigned why;
+
+	w->shared->open++;
+	w->stats.accepted++;
+	if (!c) {
+		close(fd);
+		worker_conn_gone(w);
+		return;
+	}
+	why = admit(c);
+	if (why != REASON_OK) {
+		conn_close(c, why, true);
+		return;
+	}
+	c->group = policy_group(w->policy, c->client.ip.s6_addr);
+	enter_kernel_path(c);
+	event_assign(&c->ev[SIDE_CLIENT], w->base, fd,
+		     EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST | (c->in_map[SIDE_CLIENT] ? 0 : EV_READ),
+		     on_client, c);
+	event_add(&c->ev[SIDE_CLIENT], NULL);
+	set_timer(c, conf(c)->hello_ms);
+	look_for_verdict(c);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A connection, from accept to its line in the access log. One owner (the worker), one exit:
+ * conn_close(), after which nobody touches it. The steering is in conn.c, the carrying of
+ * bytes in pump.c; both see this struct, nobody else looks inside.
+ */
+#ifndef SLUICE_SLOWPATH_CONN_H
+#define SLUICE_SLOWPATH_CONN_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "bpf/abi.h"
+#include "slowpath/judge.h"
+#include "slowpath/worker.h"
+
+enum conn_state {
+	CONN_HELLO,   /* no verdict yet */
+	CONN_RESOLVE, /* allowed: which address? */
+	CONN_CONNECT, /* allowed: connecting */
+	CONN_OPEN,    /* carrying */
+	CONN_ANSWER,  /* the last words to the client are being said */
+};
+
+/* What travels from one socket to the other; [SIDE_CLIENT] is client to upstream. */
+struct lane {
+	uint64_t read;	  /* bytes user space took from the source */
+	uint64_t written; /* bytes it gave to the other socket */
+	uint8_t *buf;	  /* read and not yet written; NULL when there is none */
+	uint32_t off, cleared, len, room; /* off <= cleared <= len <= room */
+	int pipe[2];	  /* the same in a pipe (splice); -1 when there is none */
+	uint32_t in_pipe;
+	uint64_t drained; /* so much of what the kernel redirected is known to be written */
+	bool hup;	  /* the source's FIN was announced */
+	bool eof;	  /* and everything before it was taken */
+	bool shut;	  /* and the FIN was passed on */
+};
+
+struct conn {
+	struct worker *w;
+	struct conn *next, **prev;
+	enum conn_state state;
+
+	int fd[SIDE_COUNT];
+	struct event ev[SIDE_COUNT];
+	bool in_map[SIDE_COUNT];
+	uint64_t cookie[SIDE_COUNT];
+	uint32_t flow; /* FLOW_NONE: user space only */
+	struct flow *rec;
+	struct event timer; /* the limit of the present state */
+	struct event retry; /* soon, for what the kernel has not finished */
+	struct lane lane[SIDE_COUNT];
+
+	struct judge *judge; /* while user space judges */
+	bool opaque;	     /* nothing more to judge */
+	bool watch_answer;   /* an Upgrade was sent: look for 101 */
+	int broken;	     /* the side whose socket failed */
+	unsigned why_late;   /* denied after it was open: the answer waits for the upstream's end */
+
+	struct endpoint_addr client, original, dst;
+	uint32_t group;
+	char name[NAME_BUF];
+	size_t name_len;
+	unsigned proto;
+	uint32_t rule;
+	unsigned reason;
+	bool kernel_verdict, counted, connected, enforced, logged, allowed;
+	uint64_t requests;
+
+	struct resolver_query *query;
+	struct in6_addr addrs[RESOLVER_ADDRESSES];
+	size_t n_addrs, next_addr;
+	uint64_t connect_by_ms;
+
+	uint64_t began_ms, first_flight, idle_bytes;
+	unsigned idle_looks;
+};
+
+/* Takes the accepted socket over; may end it at once. */
+void conn_accept(struct worker *w, int fd, const struct sockaddr *client);
+/* The kernel program has news of this connection. */
+void conn_event(struct conn *c, int side);
+/* The one exit. why: REASON_OK or the reason it ended; reset: with RST. Logs and frees. */
+void conn_close(struct conn *c, unsigned why, bool reset);
+/* Denies: answers the client as the protocol has it, then closes. */
+void conn_deny(struct conn *c, unsigned why);
+void conn_info(const struct conn *c, struct flow_info *out);
+/* Bytes carried: up and down, in all and by the kernel. */
+void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[SIDE_COUNT]);
+
+uint64_t conn_now_ms(void);
+
+/* ---- conn.c for pump.c ---- */
+
+/* c->judge has a later name on an open connection. false: denied, an answer is on its way. */
+bool conn_judge_again(struct conn *c);
+/* c->judge found something bad on an open connection. true: it is let through. */
+bool conn_bad_again(struct conn *c);
+/* The upstream has ended and a late denial waits: says it and closes. */
+void conn_answer(struct conn *c);
+
+/* ---- pump.c ---- */
+
+/* Carries what can be carried from `side`; may call conn_close(): false then. */
+bool pump(struct conn *c, int side);
+/* Judges and moves the client's bytes before there is an upstream: fills lane[SIDE_CLIENT]. */
+enum judge_word pump_first(struct conn *c, bool *ended);
+/* Bytes of lane [SIDE_CLIENT] that are judged by user space are allowed now. */
+void pump_clear(struct conn *c);
+void pump_free(struct conn *c);
+void pump_retry(struct conn *c); /* look again in a millisecond */
+
+#endif

@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Starts everything in the order in which it can fail cleanly, then waits for signals and
+// for the control socket on a loop of its own; the traffic is the workers'.
+#include "slowpath/daemon.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/name.h"
+#include "common/log.h"
+#include "slowpath/access_log.h"
+#include "slowpath/conn.h"
+#include "slowpath/control.h"
+#include "slowpath/judge.h"
+#include "slowpath/privilege.h"
+#include "slowpath/worker.h"
+
+#define ERR_LEN 512
+/* Descriptors beyond two a connection: listeners, maps, logs, pipes. */
+#define SPARE_FDS 512
+
+struct daemon {
+	const char *conf_path, *version;
+	struct policy *policy;	     /* in force */
+	struct policy *first;	     /* holds the configuration of the start */
+	struct shared shared;
+	struct worker *workers;
+	unsigned n_workers, n_open;
+	struct event_base *base;
+	struct event *signals[5];
+	struct event *deadline;
+	struct control *control;
+	char fastpath_reason[ERR_LEN];
+	bool stopping;
+	time_t started, loaded;
+};
+
+/* ---- configuration ---- */
+
+static struct policy *read_policy(const char *path, char *err)
+{
+	struct conf *conf = conf_read(path, err, ERR_LEN);
+	struct policy *p;
+
+	if (!conf)
+		return NULL;
+	p = policy_new(conf, err, ERR_LEN);
+	if (!p)
+		conf_free(conf);
+	return p;
+}
+
+int daemon_check(const char *conf_path)
+{
+	char err[ERR_LEN];
+	struct policy *p = read_policy(conf_path, err);
+
+	if (!p) {
+		fprintf(stderr, "sluiced: %s\n", err);
+		return 1;
+	}
+	printf("%s: good: %zu rules, %zu names\n", conf_path, policy_rules(p), policy_names(p));
+	policy_unref(p);
+	return 0;
+}
+
+static bool same_listeners(const struct conf *a, const struct conf *b)
+{
+	if (a->n_listeners != b->n_listeners)
+		return false;
+	for (size_t i = 0; i < a->n_listeners; i++)
+		if (a->listeners[i].n != b->listeners[i].n ||
+		    memcmp(a->listeners[i].at, b->listeners[i].at,
+			   a->listeners[i].n * sizeof(*a->listeners[i].at)) != 0)
+			return false;
+	return true;
+}
+
+/* What a reload does not change is said, so that nobody waits for it. */
+static void warn_of_restart(const struct conf *old, const struct conf *new)
+{
+	if (!same_listeners(old, new))
+		log_warn("reload: changed [listener] sections need a restart");
+	if (strcmp(old->user, new->user) || old->workers != new->workers ||
+	    old->fastpath != new->fastpath || old->max_connections != new->max_connections ||
+	    old->max_per_client != new->max_per_client ||
+	    strcmp(old->access_log, new->access_log) || old->log_format != new->log_format ||
+	    strcmp(old->control, new->control) || strcmp(old->pin, new->pin) ||
+	    old->mark != new->mark)
+		log_warn("reload: changed keys of [sluice] need a restart");
+}
+
+/* false and a line in err: the old policy is still in force. */
+static bool reload(struct daemon *d, char *err)
+{
+	struct policy *p = read_policy(d->conf_path, err);
+
+	if (!p)
+		return false;
+	if (d->shared.fp && fastpath_load_policy(d->shared.fp, p, err, ERR_LEN) != 0) {
+		policy_unref(p);
+		return false;
+	}
+	warn_of_restart(d->shared.start, policy_conf(p));
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_set_policy, p);
+	policy_unref(d->policy);
+	d->policy = p;
+	d->loaded = time(NULL);
+	return true;
+}
+
+/* ---- the control socket ---- */
+
+static void collect_stats(struct daemon *d, struct stats *s)
+{
+	uint64_t kernel[STAT_COUNT];
+
+	memset(s, 0, sizeof(*s));
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_add_stats, s);
+	s->log_lost = d->shared.log ? access_log_lost(d->shared.log) : 0;
+	if (d->shared.fp) {
+		fastpath_stats(d->shared.fp, kernel);
+		s->events_lost = kernel[STAT_EVENTS_LOST];
+	}
+}
+
+static bool verb_stats(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct stats s;
+
+	(void)argc;
+	(void)argv;
+	collect_stats(d, &s);
+	report_stats(&s, json, out);
+	return true;
+}
+
+static bool verb_status(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct status s = {
+		.version = d->version,
+		.pid = getpid(),
+		.uptime_s = (uint64_t)(time(NULL) - d->started),
+		.workers = d->n_workers,
+		.fastpath = d->shared.fp ? "on" : "off",
+		.fastpath_reason = d->fastpath_reason,
+		.conf_path = d->conf_path,
+		.loaded_at = (uint64_t)d->loaded,
+		.rules = policy_rules(d->policy),
+		.names = policy_names(d->policy),
+		.enforce = policy_conf(d->policy)->enforce,
+	};
+
+	(void)argc;
+	(void)argv;
+	report_status(&s, json, out);
+	return true;
+}
+
+static bool verb_flows(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct flow_list list = { 0 };
+
+	(void)argc;
+	(void)argv;
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_add_flows, &list);
+	report_flows(list.at, list.n, json, out);
+	free(list.at);
+	return true;
+}
+
+static bool verb_reload(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	char err[ERR_LEN];
+
+	(void)argc;
+	(void)argv;
+	if (!reload(d, err)) {
+		log_error("reload: %s; the old configuration stays", err);
+		evbuffer_add_printf(out, "%s", err);
+		return false;
+	}
+	log_info("reloaded %s: %zu rules, %zu names", d->conf_path, policy_rules(d->policy),
+		 policy_names(d->policy));
+	if (json)
+		evbuffer_add_printf(out, "{\"rules\":%zu,\"names\":%zu}\n", policy_rules(d->policy),
+				    policy_names(d->policy));
+	else
+		evbuffer_add_printf(out, "reloaded: %zu rules, %zu names\n",
+				    policy_rules(d->policy), policy_names(d->policy));
+	return true;
+}
+
+/* CLIENT NAME[:PORT]. An address in place of the name asks the address rules. */
+struct question {
+	struct cidr client;
+	uint8_t name[NAME_BUF];
+	uint32_t len;
+	struct in6_addr literal;
+	bool is_literal;
+	uint16_t port;
+};
+
+static bool parse_port(char *name, uint16_t *port)
+{
+	char *colon = strrchr(name, ':'), *end;
+	long n;
+
+	*port = 443;
+	if (!colon || (strchr(name, ':') != colon && colon[-1] != ']'))
+		return true;
+	n = strtol(colon + 1, &end, 10);
+	if (*end || end == colon + 1 || n < 1 || n > 65535)
+		return false;
+	*colon = '\0';
+	*port = (uint16_t)n;
+	return true;
+}
+
+static const char *parse_question(char **argv, struct question *q)
+{
+	struct cidr literal;
+	uint32_t numeric = 0;
+	struct rd in;
+
+	if (cidr_parse(argv[1], &q->client) != 0 || q->client.bits != 128)
+		return "CLIENT is not an address";
+	if (!parse_port(argv[2], &q->port))
+		return "the port is not 1 to 65535";
+	q->is_literal = true;
+	if (cidr_parse(argv[2], &literal) == 0 && literal.bits == 128) {
+		memcpy(&q->literal, literal.addr, sizeof(q->literal));
+		return NULL;
+	}
+	if (address_literal(argv[2], strlen(argv[2]), &q->literal) == 0)
+		return NULL;
+	q->is_literal = false;
+	rd_init(&in, (const uint8_t *)argv[2], (uint32_t)strlen(argv[2]));
+	if (name_normalise(in, q->name, &q->len, &numeric) != PARSE_OK || numeric)
+		return "NAME is not a host name";
+	return NULL;
+}
+
+static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct question q = { .len = 0 };
+	struct policy_verdict v;
+	char where[ERR_LEN] = "";
+	const char *wrong = parse_question(argv, &q);
+	uint32_t group;
+
+	(void)argc;
+	if (wrong) {
+		evbuffer_add_printf(out, "%s", wrong);
+		return false;
+	}
+	group = policy_group(d->policy, q.client.addr);
+	if (q.is_literal)
+		v = policy_judge_addr(d->policy, group, q.literal.s6_addr, q.port);
+	else
+		v = policy_judge(d->policy, group, q.name, q.len, q.port);
+	if (q.is_literal || policy_explain(d->policy, group, q.name, q.len, q.port, where,
+					   sizeof(where)) != 0)
+		where[0] = '\0';
+	report_explain(v.allow ? "allow" : "deny", policy_group_name(d->policy, group),
+		       policy_rule_name(d->policy, v.rule), where, json, out);
+	return true;
+}
+
+static const struct verb {
+	const char *name;
+	int argc;
+	bool (*run)(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out);
+	const char *usage;
+} verbs[] = {
+	{ "status", 1, verb_status, "status" },
+	{ "stats", 1, verb_stats, "stats" },
+	{ "flows", 1, verb_flows, "flows" },
+	{ "explain", 3, verb_explain, "explain CLIENT NAME[:PORT]" },
+	{ "reload", 1, verb_reload, "reload" },
+};
+
+static bool on_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (strcmp(argv[0], verbs[i].name) != 0)
+			continue;
+		if (argc == verbs[i].argc)
+			return verbs[i].run(arg, argc, argv, json, out);
+		evbuffer_add_printf(out, "usage: %s", verbs[i].usage);
+		return false;
+	}
+	evbuffer_add_printf(out, "unknown verb '%s'", argv[0]);
+	return false;
+}
+
+/* ---- signals ---- */
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	log_warn("drain time is over, closing what is open");
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_stop, NULL);
+}
+
+/* The loop ends when the last worker has; looked at often enough for a person. */
+static void on_drain_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; i < d->n_workers; i++) {
+		bool ended;
+
+		pthread_mutex_lock(&d->workers[i].lock);
+		ended = d->workers[i].ended;
+		pthread_mutex_unlock(&d->workers[i].lock);
+		if (!ended)
+			return;
+	}
+	event_base_loopbreak(d->base);
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	unsigned ms = policy_conf(d->policy)->drain_ms;
+	struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	void (*how)(struct worker *, void *) = d->stopping ? worker_stop : worker_drain;
+
+	(void)sig;
+	(void)what;
+	log_info(d->stopping ? "stopping now" : "stopping: open connections may finish");
+	if (!d->stopping)
+		event_base_once(d->base, -1, EV_TIMEOUT, on_deadline, d, &limit);
+	d->stopping = true;
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], how, NULL);
+	event_add(d->deadline, &(struct timeval){ .tv_usec = 10000 });
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	char err[ERR_LEN];
+
+	(void)sig;
+	(void)what;
+	if (reload(d, err))
+		log_info("reloaded %s: %zu rules, %zu names", d->conf_path, policy_rules(d->policy),
+			 policy_names(d->policy));
+	else
+		log_error("reload: %s; the old configuration stays", err);
+}
+
+static void on_reopen(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	int err = d->shared.log ? access_log_reopen(d->shared.log) : 0;
+
+	(void)sig;
+	(void)what;
+	if (err)
+		log_error("cannot reopen the access log: %s; the old one is kept", strerror(-err));
+}
+
+/* ---- start and end ---- */
+
+static int open_loop(struct daemon *d)
+{
+	static const struct {
+		int sig;
+		event_callback_fn fn;
+	} table[] = { { SIGTERM, on_stop },
+		      { SIGINT, on_stop },
+		      { SIGHUP, on_reload },
+		      { SIGUSR1, on_reopen } };
+
+	d->base = event_base_new();
+	if (!d->base)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		d->signals[i] = evsignal_new(d->base, table[i].sig, table[i].fn, d);
+		if (!d->signals[i] || event_add(d->signals[i], NULL) != 0)
+			return -ENOMEM;
+	}
+	d->deadline = event_new(d->base, -1, EV_PERSIST, on_drain_look, d);
+	return d->deadline ? 0 : -ENOMEM;
+}
+
+static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
+{
+	int r;
+
+	if (conf->fastpath == FASTPATH_OFF) {
+		snprintf(d->fastpath_reason, ERR_LEN, "fastpath = off");
+		return 0;
+	}
+	r = fastpath_open(&d->shared.fp, conf, d->n_workers, d->fastpath_reason, ERR_LEN);
+	if (r == 0) {
+		d->fastpath_reason[0] = '\0';
+		d->shared.by_flow = calloc(fastpath_capacity(d->shared.fp), sizeof(struct conn *));
+		if (!d->shared.by_flow)
+			return -ENOMEM;
+		return fastpath_load_policy(d->shared.fp, d->policy, err, ERR_LEN);
+	}
+	if (conf->fastpath == FASTPATH_ON) {
+		snprintf(err, ERR_LEN, "fastpath = on: %.480s", d->fastpath_reason);
+		return r;
+	}
+	log_warn("no kernel path, serving from user space: %s", d->fastpath_reason);
+	return 0;
+}
+
+static void check_descriptors(const struct conf *conf)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur / SIDE_COUNT < conf->max_connections + SPARE_FDS / SIDE_COUNT)
+		log_warn("the limit of %llu open files is too low for max_connections = %u "
+			 "(two each); connections beyond it will wait",
+			 (unsigned long long)limit.rlim_cur, conf->max_connections);
+}
+
+static int open_workers(struct daemon *d, char *err)
+{
+	int r = 0;
+
+	d->workers = calloc(d->n_workers, sizeof(*d->workers));
+	if (!d->workers)
+		return -ENOMEM;
+	for (unsigned i = 0; i < d->n_workers && !r; i++) {
+		r = worker_open(&d->workers[i], i, &d->shared, d->policy, err, ERR_LEN);
+		d->n_open += r == 0;
+	}
+	return r;
+}
+
+/* Workers must not take the signals that are the main thread's. */
+static int start_workers(struct daemon *d)
+{
+	sigset_t all, old;
+	int r = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	for (unsigned i = 0; i < d->n_workers && !r; i++)
+		r = worker_start(&d->workers[i]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+static int start(struct daemon *d, char *err)
+{
+	const struct conf *conf;
+	int r;
+
+	snprintf(err, ERR_LEN, "no memory");
+	d->policy = read_policy(d->conf_path, err);
+	if (!d->policy)
+		return -EINVAL;
+	d->first = policy_ref(d->policy);
+	conf = policy_conf(d->first);
+	d->shared.start = conf;
+	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	check_descriptors(conf);
+	d->shared.clients = clients_new();
+	r = d->shared.clients ? judge_setup() : -ENOMEM;
+	r = r ?: open_loop(d);
+	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
+	r = r ?: open_fastpath(d, conf, err);
+	r = r ?: open_workers(d, err);
+	if (r)
+		return r;
+	r = control_open(&d->control, d->base, conf->control, on_request, d);
+	if (r) {
+		snprintf(err, ERR_LEN, "control = %s: %s", conf->control,
+			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));
+		return r;
+	}
+	r = privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
+	if (r)
+		return r;
+	return start_workers(d);
+}
+
+static void stop(struct daemon *d)
+{
+	control_close(d->control);
+	for (unsigned i = 0; i < d->n_open; i++) {
+		worker_call(&d->workers[i], worker_stop, NULL);
+		worker_close(&d->workers[i]);
+	}
+	free(d->workers);
+	fastpath_close(d->shared.fp);
+	free(d->shared.by_flow);
+	if (d->shared.log)
+		access_log_close(d->shared.log);
+	clients_free(d->shared.clients);
+	for (size_t i = 0; i < sizeof(d->signals) / sizeof(*d->signals); i++)
+		if (d->signals[i])
+			event_free(d->signals[i]);
+	if (d->deadline)
+		event_free(d->deadline);
+	if (d->base)
+		event_base_free(d->base);
+	judge_cleanup();
+	policy_unref(d->policy);
+	policy_unref(d->first);
+}
+
+int daemon_run(const char *conf_path, const char *version)
+{
+	struct daemon d = { .conf_path = conf_path, .version = version, .started = time(NULL) };
+	char err[ERR_LEN] = "";
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	d.loaded = d.started;
+	r = start(&d, err);
+	if (r) {
+		log_error("%s", err);
+	} else {
+		log_info("sluiced %s serves: %u workers, fastpath %s, %zu rules, %zu names", version,
+			 d.n_workers, d.shared.fp ? "on" : "off", policy_rules(d.policy),
+			 policy_names(d.policy));
+		event_base_dispatch(d.base);
+	}
+	stop(&d);
+	return r ? 1 : 0;
+}

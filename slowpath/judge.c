@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A state machine over the client's bytes; each state handles what it can and names the next.
+#include "slowpath/judge.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "bpf/hello.h"
+#include "bpf/http.h"
+
+/* Of a handshake record after the hello: so many bytes tell whether it could be another. */
+#define SECOND_HELLO_PEEK 5
+
+static SSL_CTX *ssl_ctx;
+
+/* What OpenSSL saw. */
+struct seen {
+	bool called;
+	bool has_name;
+	const uint8_t *name; /* into OpenSSL's buffer: compared inside the callback only */
+	size_t name_len;
+	bool agrees;
+	const struct hello *ours;
+};
+
+static int bad(struct judge *j, unsigned reason)
+{
+	j->reason = reason;
+	return JUDGE_BAD;
+}
+
+/* ---- the hello ---- */
+
+static bool same_bytes(const struct rd *ours, const uint8_t *name, size_t len)
+{
+	return rd_left(ours) == len && memcmp(ours->buf + ours->off, name, len) == 0;
+}
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct seen *seen = SSL_get_app_data(ssl);
+	const unsigned char *ext;
+	struct rd all, list, name;
+	size_t len;
+
+	(void)arg;
+	seen->called = true;
+	if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext, &len)) {
+		seen->agrees = !seen->ours->has_name;
+	} else {
+		rd_init(&all, ext, (uint32_t)len);
+		list = rd_vec(&all, 2);
+		seen->has_name = rd_u8(&list) == TLSEXT_NAMETYPE_host_name;
+		name = rd_vec(&list, 2);
+		seen->agrees = seen->has_name && rd_done(&all) && rd_done(&list) &&
+			       seen->ours->has_name && !name.bad &&
+			       same_bytes(&seen->ours->name, name.buf + name.off, rd_left(&name));
+	}
+	*alert = SSL_AD_ACCESS_DENIED;
+	return SSL_CLIENT_HELLO_ERROR; /* we have seen it; the handshake is not ours */
+}
+
+/* Whether OpenSSL reads the same hello out of the same records. */
+static bool openssl_agrees(const uint8_t *flight, size_t len, const struct hello *ours)
+{
+	struct seen seen = { .ours = ours };
+	SSL *ssl = SSL_new(ssl_ctx);
+	BIO *in = BIO_new_mem_buf(flight, (int)len);
+	BIO *out = BIO_new(BIO_s_null());
+
+	if (ssl && in && out) {
+		SSL_set_app_data(ssl, &seen);
+		SSL_set_bio(ssl, in, out);
+		SSL_accept(ssl);
+	} else {
+		BIO_free(in);
+		BIO_free(out);
+	}
+	SSL_free(ssl);
+	ERR_clear_error();
+	return seen.called && seen.agrees;
+}
+
+/*
+ * Puts the handshake message together out of its records. PARSE_OK: out holds it (JUDGE_BYTES_MAX
+ * bytes), *out_len its length, *used the bytes of the records.
+ */
+static int reassemble(const uint8_t *data, size_t len, uint8_t *out, size_t *out_len, size_t *used)
+{
+	size_t off = 0, n = 0, want = 4;
+
+	while (n < want) {
+		const uint8_t *h = data + off;
+		size_t left = len - off, record, take;
+
+		if ((left >= 1 && h[0] != TLS_HANDSHAKE) || (left >= 2 && h[1] != 3))
+			return PARSE_BAD;
+		if (left < TLS_HEADER_LEN)
+			return PARSE_MORE;
+		record = (size_t)h[3] << 8 | h[4];
+		if (record == 0 || record > TLS_RECORD_MAX || n + record > JUDGE_BYTES_MAX)
+			return PARSE_BAD;
+		take = left - TLS_HEADER_LEN < record ? left - TLS_HEADER_LEN : record;
+		memcpy(out + n, h + TLS_HEADER_LEN, take);
+		if (n == 0 && take > 0 && out[0] != HELLO_TYPE)
+			return PARSE_BAD;
+		if (n < 4 && n + take >= 4)
+			want = 4 + ((size_t)out[1] << 16 | (size_t)out[2] << 8 | out[3]);
+		if (want > JUDGE_BYTES_MAX)
+			return PARSE_BAD;
+		n += take;
+		if (take < record)
+			return n > want ? PARSE_BAD : PARSE_MORE;
+		off += TLS_HEADER_LEN + record;
+	}
+	if (n != want) /* another message in the hello's last record: nobody sends that */
+		return PARSE_BAD;
+	*out_len = n;
+	*used = off;
+	return PARSE_OK;
+}
+
+/* Fills the judgement's name from raw bytes. */
+static bool take_name(struct judge *j, struct rd raw)
+{
+	uint8_t name[NAME_BUF];
+	uint32_t len = 0, numeric = 0;
+
+	if (name_normalise(raw, name, &len, &numeric) != PARSE_OK)
+		return false;
+	memcpy(j->name, name, len);
+	j->name[len] = '\0';
+	j->name_len = len;
+	j->numeric = numeric;
+	return true;
+}
+
+static int named(struct judge *j, size_t held, enum judge_state next)
+{
+	j->held = held;
+	j->next = next;
+	return JUDGE_NAMED;
+}
+
+/* The second and every later name must be the first. */
+static bool name_changed(const struct judge *j, struct rd raw)
+{
+	struct judge other = { .name = "" };
+
+	return !take_name(&other, raw) || other.name_len != j->name_len ||
+	       memcmp(other.name, j->name, j->name_len) != 0;
+}
+
+static int feed_hello(struct judge *j, const uint8_t *data, size_t len)
+{
+	static __thread uint8_t message[JUDGE_BYTES_MAX];
+	bool first = j->state == JUDGE_FIRST;
+	struct hello h = { 0 };
+	size_t message_len, used;
+	struct rd in;
+	int parsed = reassemble(data, len, message, &message_len, &used);
+
+	if (parsed == PARSE_MORE)
+		return len >= JUDGE_BYTES_MAX ? bad(j, REASON_BAD_TLS) : JUDGE_MORE;
+	if (parsed != PARSE_OK)
+		return bad(j, REASON_BAD_TLS);
+	rd_init(&in, message, (uint32_t)message_len);
+	if (hello_message(in, &h) != PARSE_OK || !openssl_agrees(data, used, &h))
+		return bad(j, REASON_BAD_TLS);
+	if (!first && (j->missing ? h.has_name : !h.has_name || name_changed(j, h.name)))
+		return bad(j, REASON_NAME_CHANGED);
+	j->proto = PROTO_TLS;
+	j->version = h.max_version;
+	j->missing = !h.has_name;
+	if (first && h.has_name && !take_name(j, h.name))
+		return bad(j, REASON_BAD_NAME);
+	return named(j, used, JUDGE_RECORDS);
+}
+
+/* ---- TLS records after the hello ---- */
+
+/* As tls_may_be_hello() in bpf/hello.h, for a record of which only the first bytes are here. */
+static bool could_be_hello(struct judge *j, const uint8_t *payload, size_t record)
+{
+	if (!(j->seen & TLS_SEEN_CCS))
+		return payload[0] == HELLO_TYPE;
+	if (j->seen & TLS_SEEN_SEALED)
+		return true;
+	j->seen |= TLS_SEEN_SEALED;
+	if (payload[0] != HELLO_TYPE)
+		return false;
+	return record <= SECOND_HELLO_PEEK || (payload[1] <= 2 && payload[4] == TLS_MAJOR) ||
+	       ((size_t)payload[1] << 16 | (size_t)payload[2] << 8 | payload[3]) +
+			       HELLO_HEADER_LEN == record;
+}
+
+/* At a record boundary. JUDGE_MORE with *cleared == 0: the header is not all here. */
+static int feed_records(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
+{
+	size_t record, peek;
+
+	if (data[0] == TLS_APPLICATION_DATA) {
+		j->state = JUDGE_OPAQUE;
+		return JUDGE_MORE;
+	}
+	if (data[0] < TLS_CHANGE_CIPHER_SPEC || data[0] > TLS_HANDSHAKE || (len >= 2 && data[1] != 3))
+		return bad(j, REASON_BAD_TLS);
+	if (len < TLS_HEADER_LEN)
+		return JUDGE_MORE;
+	record = (size_t)data[3] << 8 | data[4];
+	if (record == 0 || record > TLS_SEALED_MAX)
+		return bad(j, REASON_BAD_TLS);
+	if (data[0] == TLS_HANDSHAKE) {
+		peek = record < SECOND_HELLO_PEEK ? record : SECOND_HELLO_PEEK;
+		if (len < TLS_HEADER_LEN + peek)
+			return JUDGE_MORE;
+		if (could_be_hello(j, data + TLS_HEADER_LEN, record))
+			return feed_hello(j, data, len);
+	}
+	if (data[0] == TLS_CHANGE_CIPHER_SPEC)
+		j->seen |= TLS_SEEN_CCS;
+	*cleared = TLS_HEADER_LEN;
+	j->left = record;
+	j->state = JUDGE_RECORD;
+	return JUDGE_MORE;
+}
+
+/* ---- HTTP ---- */
+
+static enum judge_state after_head(struct judge *j, const struct http *h)
+{
+	if (h->upgrade && j->requests == 1)
+		return JUDGE_UPGRADE;
+	if (h->body == HTTP_BODY_CHUNKED)
+		return JUDGE_CHUNKS;
+	return h->body_len ? JUDGE_BODY : JUDGE_HEAD;
+}
+
+static int feed_head(struct judge *j, const uint8_t *data, size_t len)
+{
+	struct http h = { 0 };
+	struct rd in;
+	int parsed;
+
+	rd_init(&in, data, (uint32_t)(len < JUDGE_BYTES_MAX ? len : JUDGE_BYTES_MAX));
+	parsed = http_parse(in, &h);
+	if (parsed == PARSE_MORE && len < JUDGE_BYTES_MAX)
+		return JUDGE_MORE;
+	j->proto = PROTO_HTTP;
+	if (parsed != PARSE_OK)
+		return bad(j, REASON_BAD_HTTP);
+	if (j->requests++) {
+		if (j->missing ? h.has_host : !h.has_host)
+			return bad(j, REASON_NAME_CHANGED);
+		if (h.has_host && rd_at(&h.host, h.host.off) != '[' && name_changed(j, h.host))
+			return bad(j, REASON_NAME_CHANGED);
+	}
+	j->missing = !h.has_host;
+	if (h.has_host && rd_at(&h.host, h.host.off) == '[') {
+		/* An IPv6 literal: as written, in brackets; address_literal() reads it. */
+		if (rd_left(&h.host) >= NAME_BUF)
+			return bad(j, REASON_BAD_NAME);
+		if (j->requests > 1 && (rd_left(&h.host) != j->name_len ||
+					!same_bytes(&h.host, (uint8_t *)j->name, j->name_len)))
+			return bad(j, REASON_NAME_CHANGED);
+		j->name_len = rd_left(&h.host);
+		memcpy(j->name, h.host.buf + h.host.off, j->name_len);
+		j->name[j->name_len] = '\0';
+		j->numeric = true;
+	} else if (h.has_host && j->requests == 1 && !take_name(j, h.host)) {
+		return bad(j, REASON_BAD_NAME);
+	}
+	j->left = h.body_len;
+	http_chunks_init(&j->chunks);
+	return named(j, h.used, after_head(j, &h));
+}
+
+static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
+{
+	switch (http_chunks_feed(&j->chunks, data, len, cleared)) {
+	case PARSE_BAD:
+		return bad(j, REASON_BAD_HTTP);
+	case PARSE_OK:
+		j->state = JUDGE_HEAD;
+	}
+	return JUDGE_MORE;
+}
+
+/* ---- the machine ---- */
+
+static size_t take_left(struct judge *j, size_t len, enum judge_state then)
+{
+	size_t n = j->left < len ? (size_t)j->left : len;
+
+	j->left -= n;
+	if (j->left == 0)
+		j->state = then;
+	return n;
+}
+
+static int feed_first(struct judge *j, const uint8_t *data, size_t len)
+{
+	j->proto = (unsigned)flight_proto(data[0]);
+	switch (j->proto) {
+	case PROTO_TLS:
+		return feed_hello(j, data, len);
+	case PROTO_HTTP:
+		return feed_head(j, data, len);
+	}
+	return bad(j, REASON_NOT_TLS);
+}
+
+static int step(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
+{
+	*cleared = 0;
+	switch (j->state) {
+	case JUDGE_FIRST:
+		return feed_first(j, data, len);
+	case JUDGE_RECORDS:
+		return feed_records(j, data, len, cleared);
+	case JUDGE_RECORD:
+		*cleared = take_left(j, len, JUDGE_RECORDS);
+		return JUDGE_MORE;
+	case JUDGE_HEAD:
+		return feed_head(j, data, len);
+	case JUDGE_BODY:
+		*cleared = take_left(j, len, JUDGE_HEAD);
+		return JUDGE_MORE;
+	case JUDGE_CHUNKS:
+		return feed_chunks(j, data, len, cleared);
+	case JUDGE_UPGRADE:
+		return JUDGE_MORE;
+	case JUDGE_OPAQUE:
+		*cleared = len;
+		return JUDGE_MORE;
+	}
+	return bad(j, REASON_BAD_TLS);
+}
+
+enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
+{
+	enum judge_state before;
+	size_t off = 0, n;
+	int word = JUDGE_MORE;
+
+	while (off < len) {
+		before = j->state;
+		word = step(j, data + off, len - off, &n);
+		off += n;
+		if (word != JUDGE_MORE || (n == 0 && j->state == before))
+			break;
+	}
+	*cleared = off;
+	return word;
+}
+
+size_t judge_go_on(struct judge *j)
+{
+	j->state = j->next;
+	return j->held;
+}
+
+void judge_upgraded(struct judge *j, bool yes)
+{
+	if (j->state == JUDGE_UPGRADE)
+		j->state = yes ? JUDGE_OPAQUE : j->left ? JUDGE_BODY : JUDGE_HEAD;
+}
+
+void judge_init(struct judge *j)
+{
+	memset(j, 0, sizeof(*j));
+}
+
+void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t name_len,
+		  uint64_t body_left, unsigned tls_seen)
+{
+	judge_init(j);
+	j->seen = tls_seen;
+	j->proto = proto;
+	memcpy(j->name, name, name_len);
+	j->name[name_len] = '\0';
+	j->name_len = name_len;
+	j->requests = proto == PROTO_HTTP;
+	j->left = body_left;
+	if (proto == PROTO_TLS)
+		j->state = JUDGE_RECORDS;
+	else
+		j->state = body_left ? JUDGE_BODY : JUDGE_HEAD;
+}
+
+int judge_setup(void)
+{
+	ssl_ctx = SSL_CTX_new(TLS_server_method());
+	if (!ssl_ctx)
+		return -ENOMEM;
+	SSL_CTX_set_client_hello_cb(ssl_ctx, on_hello, NULL);
+	SSL_CTX_set_min_proto_version(ssl_ctx, 0);
+	SSL_CTX_set_security_level(ssl_ctx, 0);
+	SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_OFF);
+	return 0;
+}
+
+void judge_cleanup(void)
+{
+	SSL_CTX_free(ssl_ctx);
+	ssl_ctx = NULL;
+}

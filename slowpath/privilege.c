@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "slowpath/privilege.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static int keep(bool bpf, bool mark)
+{
+	cap_value_t wanted[2];
+	int n = 0, err = 0;
+	cap_t caps = cap_init();
+
+	if (!caps)
+		return -errno;
+	if (bpf)
+		wanted[n++] = CAP_BPF;
+	if (mark)
+		wanted[n++] = CAP_NET_ADMIN;
+	if ((n && (cap_set_flag(caps, CAP_PERMITTED, n, wanted, CAP_SET) != 0 ||
+		   cap_set_flag(caps, CAP_EFFECTIVE, n, wanted, CAP_SET) != 0)) ||
+	    cap_set_proc(caps) != 0)
+		err = -errno;
+	cap_free(caps);
+	return err;
+}
+
+int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_len)
+{
+	struct passwd *pw;
+	int r = 0;
+
+	if (!user[0])
+		return 0;
+	pw = getpwnam(user);
+	if (!pw) {
+		snprintf(err, err_len, "user = %s: no such user", user);
+		return -ENOENT;
+	}
+	if (geteuid() == pw->pw_uid)
+		return 0;
+	if (prctl(PR_SET_KEEPCAPS, 1) != 0 || initgroups(user, pw->pw_gid) != 0 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+		r = -errno;
+	r = r ?: keep(bpf, mark);
+	if (r)
+		snprintf(err, err_len, "cannot become user %s: %s", user, strerror(-r));
+	prctl(PR_SET_DUMPABLE, 1);
+	return r;
+}

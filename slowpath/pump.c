@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Carries bytes from one socket of a connection to the other, in user space. Two ways:
+//   a socket in the map  recv/send, by the rules of the hand-over: the kernel may carry again
+//                        as soon as everything passed up has been written;
+//   any other            splice(2), once nothing needs judging.
+// Edge-triggered: every way ends at EAGAIN, at a full peer, or asks to be called again.
+#include "slowpath/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_MAX 65536	/* bound of what one lane may hold, beside what is being judged */
+#define SPLICE_MAX SCRATCH_BYTES
+#define ROUNDS 16 /* then other connections have their turn */
+#define RETRY_US 1000
+
+enum { CARRY_ON, CARRY_WAIT, CARRY_FAILED };
+
+void pump_retry(struct conn *c)
+{
+	static const struct timeval soon = { .tv_usec = RETRY_US };
+
+	if (!event_pending(&c->retry, EV_TIMEOUT, NULL))
+		event_add(&c->retry, &soon);
+}
+
+/* ---- the lane's buffer ---- */
+
+static int lane_append(struct lane *l, const uint8_t *data, size_t n)
+{
+	uint32_t used = l->len - l->off;
+	uint8_t *grown;
+
+	if (l->off) {
+		memmove(l->buf, l->buf + l->off, used);
+		l->cleared -= l->off;
+		l->off = 0;
+		l->len = used;
+	}
+	if (l->len + n > l->room) {
+		grown = realloc(l->buf, l->len + n);
+		if (!grown)
+			return -ENOMEM;
+		l->buf = grown;
+		l->room = (uint32_t)(l->len + n);
+	}
+	memcpy(l->buf + l->len, data, n);
+	l->len += (uint32_t)n;
+	return 0;
+}
+
+static void lane_drop(struct lane *l)
+{
+	free(l->buf);
+	l->buf = NULL;
+	l->off = l->cleared = l->len = l->room = 0;
+}
+
+void pump_free(struct conn *c)
+{
+	for (int side = 0; side < SIDE_COUNT; side++) {
+		struct lane *l = &c->lane[side];
+
+		lane_drop(l);
+		if (l->pipe[0] >= 0) {
+			close(l->pipe[0]);
+			close(l->pipe[1]);
+		}
+	}
+	free(c->judge);
+	c->judge = NULL;
+}
+
+/* ---- the hand-over ---- */
+
+/* Everything the kernel redirected from `side` is in the peer's write queue. */
+static bool drained(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	uint64_t redirected;
+
+	if (!c->in_map[side])
+		return true;
+	redirected = flow_redirected(c->rec, side);
+	if (redirected == l->drained)
+		return true;
+	if (getsockopt(c->fd[!side], IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		return false;
+	if (info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes !=
+	    redirected + l->written)
+		return false;
+	l->drained = redirected;
+	return true;
+}
+
+static void publish(struct conn *c, int side)
+{
+	if (c->in_map[side] && c->rec->u[side].forwarded != c->lane[side].written)
+		flow_forwarded(c->rec, side, c->lane[side].written);
+}
+
+/* ---- judging ---- */
+
+static void judge_done(struct conn *c)
+{
+	c->opaque = true;
+	c->watch_answer = false;
+	free(c->judge);
+	c->judge = NULL;
+	if (c->in_map[SIDE_CLIENT]) {
+		flow_set_opaque(c->rec);
+		flow_set_hold(c->rec, SIDE_UPSTREAM, false);
+	}
+}
+
+void pump_clear(struct conn *c)
+{
+	c->lane[SIDE_CLIENT].cleared += (uint32_t)judge_go_on(c->judge);
+	if (c->judge->state == JUDGE_UPGRADE) {
+		c->watch_answer = true;
+		if (c->in_map[SIDE_CLIENT])
+			flow_set_hold(c->rec, SIDE_UPSTREAM, true);
+	}
+}
+
+/* Judges what the lane holds beyond `cleared`. */
+static enum judge_word judge_lane(struct conn *c)
+{
+	struct lane *l = &c->lane[SIDE_CLIENT];
+	enum judge_word word = JUDGE_MORE;
+	size_t n;
+
+	if (!c->judge) {
+		l->cleared = l->len;
+		return JUDGE_MORE;
+	}
+	if (l->cleared < l->len) {
+		word = judge_feed(c->judge, l->buf + l->cleared, l->len - l->cleared, &n);
+		l->cleared += (uint32_t)n;
+	}
+	if (word == JUDGE_MORE && c->judge->state == JUDGE_OPAQUE) {
+		judge_done(c);
+		l->cleared = l->len;
+	}
+	return word;
+}
+
+/* Later names on an open connection: the same name, asked again; or the end. */
+static int judge_open(struct conn *c)
+{
+	for (;;) {
+		switch (judge_lane(c)) {
+		case JUDGE_MORE:
+			return CARRY_ON;
+		case JUDGE_NAMED:
+			if (!conn_judge_again(c))
+				return CARRY_WAIT;
+			pump_clear(c);
+			break;
+		case JUDGE_BAD:
+			return conn_bad_again(c) ? CARRY_ON : CARRY_WAIT;
+		}
+	}
+}
+
+/* How many of n bytes just read the kernel has judged already; begins judging at the rest. */
+static int prejudged(struct conn *c, size_t n, size_t *out)
+{
+	const struct flow_verdict *v;
+	uint64_t left;
+
+	*out = c->judge ? 0 : n;
+	if (c->judge || c->opaque || !c->in_map[SIDE_CLIENT] || flow_state(c->rec) != FLOW_LOOK)
+		return 0;
+	v = &c->rec->v;
+	left = v->look_at > c->lane[SIDE_CLIENT].read ? v->look_at - c->lane[SIDE_CLIENT].read : 0;
+	if (left >= n)
+		return 0;
+	c->judge = malloc(sizeof(*c->judge));
+	if (!c->judge)
+		return -ENOMEM;
+	judge_resume(c->judge, v->proto, v->name, v->name_len, v->body_left,
+		     v->tls_seen);
+	*out = (size_t)left;
+	return 0;
+}
+
+/* An Upgrade was asked for: 101 makes the connection opaque, anything else does not. */
+static void watch_answer(struct conn *c, const uint8_t *data, size_t n)
+{
+	static const char switching[] = "HTTP/1.1 101";
+	bool yes = n >= sizeof(switching) - 1 && memcmp(data, switching, sizeof(switching) - 1) == 0;
+
+	c->watch_answer = false;
+	if (c->in_map[SIDE_CLIENT])
+		flow_set_hold(c->rec, SIDE_UPSTREAM, false);
+	if (!c->judge)
+		return;
+	judge_upgraded(c->judge, yes);
+	judge_open(c);
+}
+
+/* After a call on the socket of `side` failed. */
+static int wait_or_fail(struct conn *c, int side)
+{
+	if (errno == EAGAIN || errno == EINTR)
+		return CARRY_WAIT;
+	c->broken = side;
+	return CARRY_FAILED;
+}
+
+/* ---- writing ---- */
+
+static int send_some(struct conn *c, int side, const uint8_t *data, size_t len, size_t *sent)
+{
+	ssize_t n = send(c->fd[!side], data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	*sent = 0;
+	if (n < 0)
+		return wait_or_fail(c, !side);
+	*sent = (size_t)n;
+	c->lane[side].written += (uint64_t)n;
+	return (size_t)n < len ? CARRY_WAIT : CARRY_ON;
+}
+
+/* Writes what is cleared; CARRY_ON when all of that is gone. */
+static int write_lane(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	size_t sent;
+	int r = CARRY_ON;
+
+	if (l->off < l->cleared) {
+		if (!drained(c, side)) {
+			pump_retry(c);
+			return CARRY_WAIT;
+		}
+		r = send_some(c, side, l->buf + l->off, l->cleared - l->off, &sent);
+		l->off += (uint32_t)sent;
+	}
+	if (l->off == l->len)
+		lane_drop(l);
+	publish(c, side);
+	return r;
+}
+
+/* Bytes fresh from the source: written at once where that is possible, else kept. */
+static int take(struct conn *c, int side, const uint8_t *data, size_t n)
+{
+	struct lane *l = &c->lane[side];
+	size_t ready = n, sent = 0;
+	int r;
+
+	if (side == SIDE_CLIENT && prejudged(c, n, &ready) != 0)
+		return CARRY_FAILED;
+	l->read += n;
+	if (side == SIDE_UPSTREAM && c->watch_answer)
+		watch_answer(c, data, n);
+	if (ready == n && l->len == 0) {
+		r = send_some(c, side, data, n, &sent);
+		if (r == CARRY_ON || r == CARRY_FAILED) {
+			publish(c, side);
+			return r;
+		}
+	}
+	if (lane_append(l, data + sent, n - sent) != 0)
+		return CARRY_FAILED;
+	if (ready > sent)
+		l->cleared += (uint32_t)(ready - sent);
+	if (side == SIDE_CLIENT && c->judge && judge_open(c) == CARRY_WAIT)
+		return CARRY_WAIT;
+	if (side != SIDE_CLIENT || !c->judge)
+		l->cleared = l->len;
+	return write_lane(c, side);
+}
+
+/* ---- reading ---- */
+
+/* recv() and what its answers mean. CARRY_ON: *n bytes are in the scratch. */
+static int read_some(struct conn *c, int side, size_t *n)
+{
+	struct lane *l = &c->lane[side];
+	ssize_t got = recv(c->fd[side], c->w->scratch, READ_MAX, MSG_DONTWAIT);
+
+	if (got > 0) {
+		*n = (size_t)got;
+		return CARRY_ON;
+	}
+	if (got < 0 && wait_or_fail(c, side) == CARRY_FAILED)
+		return CARRY_FAILED;
+	/* Bytes passed up may still be on their way behind the egress queue: then even a 0 is
+	   not the end. */
+	if (c->in_map[side] && flow_passed(c->rec, side) != l->read)
+		pump_retry(c);
+	else if (got == 0)
+		l->eof = true;
+	return CARRY_WAIT;
+}
+
+/* Whether a mapped source has anything for us: no system call where the record tells. */
+static bool worth_reading(const struct conn *c, int side)
+{
+	const struct lane *l = &c->lane[side];
+
+	return !c->in_map[side] || l->hup || flow_passed(c->rec, side) != l->read;
+}
+
+static int pump_copy(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	size_t n;
+	int r;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		r = write_lane(c, side);
+		if (r != CARRY_ON)
+			return r;
+		if (l->eof || !worth_reading(c, side))
+			return CARRY_WAIT;
+		if (l->len - l->cleared >= JUDGE_BYTES_MAX)
+			return CARRY_WAIT; /* held back until the answer to an Upgrade */
+		if (!drained(c, side)) {
+			pump_retry(c);
+			return CARRY_WAIT;
+		}
+		r = read_some(c, side, &n);
+		if (r == CARRY_ON)
+			r = take(c, side, c->w->scratch, n);
+		if (r != CARRY_ON)
+			return r;
+	}
+	return CARRY_ON;
+}
+
+static int pipe_out(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	ssize_t n;
+
+	while (l->in_pipe) {
+		n = splice(l->pipe[0], NULL, c->fd[!side], NULL, l->in_pipe,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n <= 0)
+			return wait_or_fail(c, !side);
+		l->in_pipe -= (uint32_t)n;
+		l->written += (uint64_t)n;
+	}
+	return CARRY_ON;
+}
+
+static int pipe_in(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	ssize_t n = splice(c->fd[side], NULL, l->pipe[1], NULL, SPLICE_MAX,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+	if (n < 0)
+		return wait_or_fail(c, side);
+	if (n == 0) {
+		l->eof = true;
+		return CARRY_WAIT;
+	}
+	l->in_pipe = (uint32_t)n;
+	l->read += (uint64_t)n;
+	return CARRY_ON;
+}
+
+static int pump_splice(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	int r = write_lane(c, side); /* what was read before splicing began */
+
+	if (r != CARRY_ON)
+		return r;
+	if (l->pipe[0] < 0 && (l->eof || worker_pipe(c->w, l->pipe) != 0))
+		return l->eof ? CARRY_WAIT : pump_copy(c, side);
+	for (int i = 0; i < ROUNDS && r == CARRY_ON; i++) {
+		r = pipe_out(c, side);
+		if (r == CARRY_ON)
+			r = l->eof ? CARRY_WAIT : pipe_in(c, side);
+	}
+	if (l->in_pipe == 0) {
+		worker_pipe_done(c->w, l->pipe);
+		l->pipe[0] = l->pipe[1] = -1;
+	}
+	return r;
+}
+
+/* ---- the end of a lane ---- */
+
+/* Passes the FIN on when everything before it was written. false: the connection is gone. */
+static bool finish(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe)
+		return true;
+	if (!drained(c, side)) {
+		pump_retry(c);
+		return true;
+	}
+	lane_drop(l); /* the beginning of something that will not come any more */
+	l->shut = true;
+	if (side == SIDE_UPSTREAM && c->why_late) {
+		conn_answer(c);
+		return false;
+	}
+	shutdown(c->fd[!side], SHUT_WR);
+	if (!c->lane[!side].shut)
+		return true;
+	conn_close(c, REASON_OK, false);
+	return false;
+}
+
+static bool failed(struct conn *c)
+{
+	conn_close(c, c->broken == SIDE_UPSTREAM ? REASON_UPSTREAM_RESET : REASON_OK, true);
+	return false;
+}
+
+bool pump(struct conn *c, int side)
+{
+	bool judging = side == SIDE_CLIENT ? !c->opaque : c->watch_answer;
+	int r;
+
+	if (c->state != CONN_OPEN || c->lane[side].shut)
+		return true;
+	if (c->in_map[side] || judging)
+		r = pump_copy(c, side);
+	else
+		r = pump_splice(c, side);
+	if (r == CARRY_FAILED)
+		return failed(c);
+	if (r == CARRY_ON)
+		event_active(&c->ev[side], EV_READ, 0); /* its share of the loop is used up */
+	return finish(c, side);
+}
+
+/* ---- before there is an upstream ---- */
+
+enum judge_word pump_first(struct conn *c, bool *ended)
+{
+	struct lane *l = &c->lane[SIDE_CLIENT];
+	enum judge_word word = JUDGE_MORE;
+	size_t n;
+	int r;
+
+	*ended = false;
+	while (word == JUDGE_MORE && worth_reading(c, SIDE_CLIENT) && !l->eof) {
+		r = read_some(c, SIDE_CLIENT, &n);
+		if (r == CARRY_WAIT)
+			break;
+		if (r == CARRY_FAILED || lane_append(l, c->w->scratch, n) != 0) {
+			*ended = true;
+			break;
+		}
+		l->read += n;
+		word = judge_lane(c);
+	}
+	if (word == JUDGE_MORE && l->eof)
+		*ended = true;
+	return word;
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Snapshots as people and scripts read them: key=value or key: value lines, a table, or JSON
+// with the same keys.
+#include "slowpath/report.h"
+
+#include <event2/buffer.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "slowpath/access_log.h"
+#include "slowpath/json.h"
+
+#define REPORT_LEN 8192 /* more than status, stats or one flow can need */
+
+static const struct {
+	const char *key;
+	size_t at;
+} counters[] = {
+	{ "accepted", offsetof(struct stats, accepted) },
+	{ "ended", offsetof(struct stats, ended) },
+	{ "open", offsetof(struct stats, open) },
+	{ "allowed", offsetof(struct stats, allowed) },
+	{ "denied", offsetof(struct stats, denied) },
+	{ "reported", offsetof(struct stats, reported) },
+	{ "verdicts_kernel", offsetof(struct stats, verdicts_kernel) },
+	{ "verdicts_user", offsetof(struct stats, verdicts_user) },
+	{ "bytes_up_kernel", offsetof(struct stats, bytes_up_kernel) },
+	{ "bytes_down_kernel", offsetof(struct stats, bytes_down_kernel) },
+	{ "bytes_up_user", offsetof(struct stats, bytes_up_user) },
+	{ "bytes_down_user", offsetof(struct stats, bytes_down_user) },
+	{ "flows_kernel", offsetof(struct stats, flows_kernel) },
+	{ "events_lost", offsetof(struct stats, events_lost) },
+	{ "log_lost", offsetof(struct stats, log_lost) },
+	{ "dns_asked", offsetof(struct stats, dns_asked) },
+	{ "dns_cached", offsetof(struct stats, dns_cached) },
+	{ "dns_failed", offsetof(struct stats, dns_failed) },
+};
+
+#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+static uint64_t counter(const struct stats *s, size_t i)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)s + counters[i].at, sizeof(value));
+	return value;
+}
+
+static void add_json(struct json *j, struct evbuffer *out)
+{
+	evbuffer_add(out, j->buf, json_done(j));
+}
+
+static void stats_json(const struct stats *s, struct evbuffer *out)
+{
+	char buf[REPORT_LEN];
+	struct json j;
+
+	json_init(&j, buf, sizeof(buf));
+	json_open(&j, NULL, '{');
+	for (size_t i = 0; i < COUNTERS; i++)
+		json_number(&j, counters[i].key, counter(s, i));
+	json_open(&j, "reasons", '{');
+	for (unsigned i = 0; i < REASON_COUNT; i++)
+		json_number(&j, reason_word(i), s->reasons[i]);
+	json_close(&j, '}');
+	json_close(&j, '}');
+	add_json(&j, out);
+	evbuffer_add(out, "\n", 1);
+}
+
+void report_stats(const struct stats *s, bool json, struct evbuffer *out)
+{
+	if (json) {
+		stats_json(s, out);
+		return;
+	}
+	for (size_t i = 0; i < COUNTERS; i++)
+		evbuffer_add_printf(out, "%s=%" PRIu64 "\n", counters[i].key, counter(s, i));
+	for (unsigned i = 0; i < REASON_COUNT; i++)
+		evbuffer_add_printf(out, "reason.%s=%" PRIu64 "\n", reason_word(i),
+				    s->reasons[i]);
+}
+
+static void loaded_time(uint64_t seconds, char out[32])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void status_json(const struct status *s, const char *loaded, struct evbuffer *out)
+{
+	char buf[REPORT_LEN];
+	struct json j;
+
+	json_init(&j, buf, sizeof(buf));
+	json_open(&j, NULL, '{');
+	json_string(&j, "version", s->version);
+	json_number(&j, "pid", (uint64_t)s->pid);
+	json_number(&j, "uptime_s", s->uptime_s);
+	json_number(&j, "workers", s->workers);
+	json_string(&j, "fastpath", s->fastpath);
+	json_string(&j, "fastpath_reason", s->fastpath_reason);
+	json_string(&j, "conf", s->conf_path);
+	json_string(&j, "loaded", loaded);
+	json_number(&j, "rules", s->rules);
+	json_number(&j, "names", s->names);
+	json_bool(&j, "enforce", s->enforce);
+	json_close(&j, '}');
+	add_json(&j, out);
+	evbuffer_add(out, "\n", 1);
+}
+
+void report_status(const struct status *s, bool json, struct evbuffer *out)
+{
+	char loaded[32];
+
+	loaded_time(s->loaded_at, loaded);
+	if (json) {
+		status_json(s, loaded, out);
+		return;
+	}
+	evbuffer_add_printf(out, "version: %s\npid: %ld\nuptime: %" PRIu64 " s\nworkers: %u\n",
+			    s->version, s->pid, s->uptime_s, s->workers);
+	evbuffer_add_printf(out, "fastpath: %s%s%s%s\n", s->fastpath,
+			    s->fastpath_reason[0] ? " (" : "", s->fastpath_reason,
+			    s->fastpath_reason[0] ? ")" : "");
+	evbuffer_add_printf(out, "conf: %s\nloaded: %s\nrules: %zu\nnames: %zu\nenforce: %s\n",
+			    s->conf_path, loaded, s->rules, s->names, s->enforce ? "yes" : "no");
+}
+
+static void flow_json(const struct flow_info *f, bool first, struct evbuffer *out)
+{
+	char buf[REPORT_LEN], text[ADDRESS_TEXT];
+	struct json j;
+
+	json_init(&j, buf, sizeof(buf));
+	j.comma = !first;
+	json_open(&j, NULL, '{');
+	json_string(&j, "client", address_print(&f->client, false, text));
+	json_number(&j, "client_port", f->client.port);
+	json_string(&j, "group", f->group);
+	json_string(&j, "name", f->name);
+	json_number(&j, "port", f->port);
+	json_string(&j, "proto", proto_word(f->proto));
+	json_string(&j, "dst", address_print(&f->dst, false, text));
+	json_string(&j, "state", f->state);
+	json_string(&j, "path", f->path);
+	json_string(&j, "rule", f->rule);
+	json_number(&j, "bytes_up", f->bytes_up);
+	json_number(&j, "bytes_down", f->bytes_down);
+	json_number(&j, "age_ms", f->age_ms);
+	json_close(&j, '}');
+	add_json(&j, out);
+}
+
+static void flow_text(const struct flow_info *f, struct evbuffer *out)
+{
+	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT];
+
+	evbuffer_add_printf(out,
+			    "%-21s %-21s %-7s %-6s %-4s %12" PRIu64 " %12" PRIu64 " %8" PRIu64
+			    " %s:%u %s %s\n",
+			    address_print(&f->client, true, client),
+			    address_print(&f->dst, true, dst), f->state, f->path,
+			    proto_word(f->proto), f->bytes_up, f->bytes_down, f->age_ms / 1000,
+			    f->name[0] ? f->name : "-", f->port, f->group[0] ? f->group : "-",
+			    f->rule[0] ? f->rule : "-");
+}
+
+void report_flows(const struct flow_info *flows, size_t n, bool json, struct evbuffer *out)
+{
+	if (json) {
+		evbuffer_add(out, "[", 1);
+		for (size_t i = 0; i < n; i++)
+			flow_json(&flows[i], i == 0, out);
+		evbuffer_add(out, "]\n", 2);
+		return;
+	}
+	evbuffer_add_printf(out, "%-21s %-21s %-7s %-6s %-4s %12s %12s %8s %s\n", "CLIENT", "DST",
+			    "STATE", "PATH", "APP", "UP", "DOWN", "AGE_S", "NAME:PORT GROUP RULE");
+	for (size_t i = 0; i < n; i++)
+		flow_text(&flows[i], out);
+}
+
+void report_explain(const char *verdict, const char *group, const char *rule, const char *where,
+		    bool json, struct evbuffer *out)
+{
+	char buf[REPORT_LEN];
+	struct json j;
+
+	if (json) {
+		json_init(&j, buf, sizeof(buf));
+		json_open(&j, NULL, '{');
+		json_string(&j, "verdict", verdict);
+		json_string(&j, "group", group);
+		json_string(&j, "rule", rule);
+		json_string(&j, "where", where);
+		json_close(&j, '}');
+		add_json(&j, out);
+		evbuffer_add(out, "\n", 1);
+		return;
+	}
+	evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\n", verdict, group, rule);
+	if (where[0])
+		evbuffer_add_printf(out, "where: %s\n", where);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What `status`, `stats` and `flows` show, as text or JSON. Pure: snapshots in, text out.
+ */
+#ifndef SLUICE_SLOWPATH_REPORT_H
+#define SLUICE_SLOWPATH_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi.h"
+#include "slowpath/address.h"
+
+struct evbuffer;
+
+/* Counters of all workers and the kernel program, since start. */
+struct stats {
+	uint64_t accepted, ended, open;
+	uint64_t allowed, denied, reported; /* reported: let through by enforce = no */
+	uint64_t reasons[REASON_COUNT];	    /* ended connections and denials, by reason */
+	uint64_t verdicts_kernel, verdicts_user;
+	uint64_t bytes_up_kernel, bytes_down_kernel; /* of flows ended and open */
+	uint64_t bytes_up_user, bytes_down_user;
+	uint64_t flows_kernel; /* open flows whose sockets are in the map */
+	uint64_t events_lost, log_lost;
+	uint64_t dns_asked, dns_cached, dns_failed;
+};
+
+struct status {
+	const char *version;
+	long pid;
+	uint64_t uptime_s;
+	unsigned workers;
+	const char *fastpath;	     /* "on" or "off" */
+	const char *fastpath_reason; /* why it is off; "" */
+	const char *conf_path;
+	uint64_t loaded_at;	     /* seconds since the epoch: when the policy was put in force */
+	size_t rules, names;
+	bool enforce;
+};
+
+struct flow_info {
+	struct endpoint_addr client, dst;
+	char name[NAME_BUF];
+	char group[64], rule[64];
+	const char *state; /* "hello" "resolve" "connect" "open" "closing" */
+	const char *path;  /* "kernel" "user" "mixed" */
+	unsigned proto;
+	uint16_t port;
+	uint64_t bytes_up, bytes_down, age_ms;
+};
+
+void report_stats(const struct stats *s, bool json, struct evbuffer *out);
+void report_status(const struct status *s, bool json, struct evbuffer *out);
+/* where: "file:line entry", or "" when no entry decided. */
+void report_explain(const char *verdict, const char *group, const char *rule, const char *where,
+		    bool json, struct evbuffer *out);
+void report_flows(const struct flow_info *flows, size_t n, bool json, struct evbuffer *out);
+
+#endif

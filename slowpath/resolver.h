@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Names to addresses for one worker: libevent's evdns for the asking, the hosts file first, a
+ * cache that honours TTL (RFC 1035 3.2.1; at most CACHE_MAX names, answers capped at one day,
+ * failures kept for a few seconds), and one question on the wire however many flows wait for
+ * it. No search domains: a name is the name that was judged.
+ *
+ * Name servers: those of the configuration in its order, or the `nameserver` lines of
+ * /etc/resolv.conf as they are at start and reload (at most 8). The last one that answered is
+ * asked first; one that is silent for 2 s, or fails, makes way for the next, three tries in
+ * all. A truncated answer is asked for again over TCP.
+ *
+ * Limits, evdns's own: no EDNS0, no DNSSEC, one source port for the life of a server's socket
+ * and 16 bits of identity (its letter-case check does not check in 2.1.12). Clients must have
+ * no way to send datagrams in a name server's name; a resolver on this machine is best.
+ */
+#ifndef SLUICE_SLOWPATH_RESOLVER_H
+#define SLUICE_SLOWPATH_RESOLVER_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+
+struct event_base;
+struct resolver;
+struct resolver_query;
+
+#define RESOLVER_ADDRESSES 16 /* at most that many of an answer are kept */
+
+/* Sixteen-byte addresses, IPv4 as v4-mapped. err: 0, or -ENOENT (no such name or no address),
+   -ETIMEDOUT, -EIO (the name server failed). addrs is borrowed for the call. */
+typedef void (*resolver_done)(void *arg, int err, const struct in6_addr *addrs, size_t n);
+
+struct resolver *resolver_new(struct event_base *base, const struct conf *conf, char *err,
+			      size_t err_len);
+/* No callback is called any more, NULL is fine. Questions that were under way are freed by the
+   next turn of the loop: give it one before freeing the base. */
+void resolver_free(struct resolver *r);
+int resolver_reload(struct resolver *r, const struct conf *conf); /* new servers, cache emptied */
+
+/*
+ * family AF_INET or AF_INET6: that kind of address first; if the name has none, the other.
+ * Returns NULL if `done` was already called (cache, hosts file, numeric), else a query to
+ * cancel. name is normalised and NUL-terminated; copied.
+ */
+struct resolver_query *resolver_ask(struct resolver *r, const char *name, int family,
+				    resolver_done done, void *arg);
+void resolver_cancel(struct resolver_query *q); /* done will not be called */
+
+struct resolver_stats {
+	unsigned long asked;   /* questions sent, second tries included */
+	unsigned long cached;  /* answered without one: cache, hosts file */
+	unsigned long failed;  /* asked by a caller and ended in an error */
+	unsigned long pending; /* questions under way */
+	unsigned long names;   /* answers in the cache */
+};
+void resolver_stats(const struct resolver *r, struct resolver_stats *out);
+
+extern uint64_t resolver_clock_skew_ms; /* for tests: added to the clock of the cache */
+
+#endif

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The loop around the connections: listeners in, ring events in, calls from the main thread.
+#include "slowpath/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "slowpath/conn.h"
+
+#define ACCEPTS 64 /* in one go, then other events have their turn */
+#define BACKLOG 4096
+#define RESUME_MS 100
+
+/* ---- accepting ---- */
+
+static void pause_accepting(struct worker *w, bool pause)
+{
+	for (size_t i = 0; i < w->n_listeners; i++)
+		pause ? event_del(w->listeners[i]) : event_add(w->listeners[i], NULL);
+	w->paused = pause;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	if (w->paused && !w->draining)
+		pause_accepting(w, false);
+}
+
+static void out_of_descriptors(struct worker *w, int error)
+{
+	static _Atomic bool said;
+	struct timeval tv = { .tv_usec = RESUME_MS * 1000 };
+
+	if (!atomic_exchange(&said, true))
+		log_warn("accept: %s; new connections wait until others end", strerror(error));
+	pause_accepting(w, true);
+	event_add(w->resume, &tv);
+}
+
+static void on_accept(evutil_socket_t listener, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct sockaddr_storage from;
+	socklen_t len;
+	int fd;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS && !w->paused && !w->draining; i++) {
+		len = sizeof(from);
+		fd = accept4(listener, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			conn_accept(w, fd, (struct sockaddr *)&from);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			out_of_descriptors(w, errno);
+		else if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static int listen_at(const struct sockaddr_storage *at)
+{
+	bool v6 = at->ss_family == AF_INET6;
+	socklen_t len = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	int one = 1;
+	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited by accept */
+	if ((v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0 ||
+	    bind(fd, (const struct sockaddr *)at, len) != 0 || listen(fd, BACKLOG) != 0) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int open_listener(struct worker *w, const struct sockaddr_storage *at, char *err,
+			 size_t err_len)
+{
+	struct endpoint_addr a;
+	char text[ADDRESS_TEXT];
+	int fd = listen_at(at);
+
+	if (fd < 0) {
+		address_from_sockaddr(&a, (const struct sockaddr *)at);
+		snprintf(err, err_len, "cannot listen at %s: %s", address_print(&a, true, text),
+			 strerror(-fd));
+		return fd;
+	}
+	w->listeners[w->n_listeners++] = event_new(w->base, fd, EV_READ | EV_PERSIST, on_accept, w);
+	return event_add(w->listeners[w->n_listeners - 1], NULL);
+}
+
+static int open_listeners(struct worker *w, char *err, size_t err_len)
+{
+	const struct conf *conf = w->shared->start;
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		n += conf->listeners[i].n;
+	w->listeners = calloc(n, sizeof(struct event *));
+	if (!w->listeners)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		for (size_t k = 0; !r && k < conf->listeners[i].n; k++)
+			r = open_listener(w, &conf->listeners[i].at[k], err, err_len);
+	return r;
+}
+
+static void close_listeners(struct worker *w)
+{
+	for (size_t i = 0; i < w->n_listeners; i++) {
+		int fd = event_get_fd(w->listeners[i]);
+
+		event_free(w->listeners[i]);
+		close(fd);
+	}
+	free(w->listeners);
+	w->listeners = NULL;
+	w->n_listeners = 0;
+}
+
+/* ---- ring events ---- */
+
+static void on_flow_event(void *ctx, const struct flow_event *e)
+{
+	struct worker *w = ctx;
+	struct conn *c;
+
+	if (e->flow >= fastpath_capacity(w->shared->fp) || e->side >= SIDE_COUNT)
+		return;
+	c = w->shared->by_flow[e->flow];
+	if (c)
+		conn_event(c, (int)e->side);
+}
+
+static void on_ring(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	flow_ring_read(w->shared->fp, w->index, on_flow_event, w);
+}
+
+/* An event that found the ring full is lost; what it was about is in the records. */
+static void catch_up(struct worker *w)
+{
+	struct conn *c, *next;
+
+	for (c = w->conns; c; c = next) {
+		next = c->next;
+		if (c->flow != FLOW_NONE)
+			pump_retry(c);
+	}
+}
+
+static void on_lost_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	uint64_t stats[STAT_COUNT];
+
+	(void)fd;
+	(void)what;
+	fastpath_stats(w->shared->fp, stats);
+	if (stats[STAT_EVENTS_LOST] != w->events_lost) {
+		w->events_lost = stats[STAT_EVENTS_LOST];
+		catch_up(w);
+	}
+}
+
+/* ---- calls from the main thread ---- */
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	uint64_t n;
+
+	(void)what;
+	if (read(fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	pthread_mutex_lock(&w->lock);
+	if (w->call)
+		w->call(w, w->call_arg);
+	w->call = NULL;
+	pthread_cond_signal(&w->done);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&w->lock);
+	if (!w->ended) {
+		w->call = fn;
+		w->call_arg = arg;
+		if (write(w->wake_fd, &one, sizeof(one)) != sizeof(one))
+			abort();
+		while (w->call)
+			pthread_cond_wait(&w->done, &w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_drain(struct worker *w, void *arg)
+{
+	(void)arg;
+	w->draining = true;
+	close_listeners(w);
+	if (!w->conns)
+		event_base_loopbreak(w->base);
+}
+
+void worker_stop(struct worker *w, void *arg)
+{
+	(void)arg;
+	w->draining = true;
+	close_listeners(w);
+	event_base_loopbreak(w->base);
+}
+
+void worker_set_policy(struct worker *w, void *arg)
+{
+	struct policy *old = w->policy;
+
+	w->policy = policy_ref(arg);
+	resolver_reload(w->resolver, policy_conf(w->policy));
+	policy_unref(old);
+}
+
+void worker_add_stats(struct worker *w, void *arg)
+{
+	struct stats *sum = arg;
+	const struct stats *s = &w->stats;
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+	struct resolver_stats dns;
+
+	sum->accepted += s->accepted;
+	sum->ended += s->ended;
+	sum->allowed += s->allowed;
+	sum->denied += s->denied;
+	sum->reported += s->reported;
+	for (int i = 0; i < REASON_COUNT; i++)
+		sum->reasons[i] += s->reasons[i];
+	sum->verdicts_kernel += s->verdicts_kernel;
+	sum->verdicts_user += s->verdicts_user;
+	sum->bytes_up_kernel += s->bytes_up_kernel;
+	sum->bytes_down_kernel += s->bytes_down_kernel;
+	sum->bytes_up_user += s->bytes_up_user;
+	sum->bytes_down_user += s->bytes_down_user;
+	for (const struct conn *c = w->conns; c; c = c->next) {
+		conn_bytes(c, all, kernel);
+		sum->open++;
+		sum->flows_kernel += c->in_map[SIDE_CLIENT];
+		sum->bytes_up_kernel += kernel[SIDE_CLIENT];
+		sum->bytes_down_kernel += kernel[SIDE_UPSTREAM];
+		sum->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
+		sum->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
+	}
+	resolver_stats(w->resolver, &dns);
+	sum->dns_asked += dns.asked;
+	sum->dns_cached += dns.cached;
+	sum->dns_failed += dns.failed;
+}
+
+void worker_add_flows(struct worker *w, void *arg)
+{
+	struct flow_list *list = arg;
+
+	for (const struct conn *c = w->conns; c; c = c->next) {
+		if (list->n == list->room) {
+			size_t room = list->room ? list->room * 2 : 64;
+			struct flow_info *grown = realloc(list->at, room * sizeof(*grown));
+
+			if (!grown)
+				return;
+			list->at = grown;
+			list->room = room;
+		}
+		conn_info(c, &list->at[list->n++]);
+	}
+}
+
+/* ---- for the connections ---- */
+
+int worker_pipe(struct worker *w, int fds[2])
+{
+	if (w->n_pipes) {
+		w->n_pipes--;
+		memcpy(fds, w->pipes[w->n_pipes], sizeof(int[2]));
+		return 0;
+	}
+	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+		fds[0] = fds[1] = -1;
+		return -errno;
+	}
+	fcntl(fds[1], F_SETPIPE_SZ, SCRATCH_BYTES); /* smaller is slower, not wrong */
+	return 0;
+}
+
+void worker_pipe_done(struct worker *w, const int fds[2])
+{
+	if (w->n_pipes < SPARE_PIPES) {
+		memcpy(w->pipes[w->n_pipes++], fds, sizeof(int[2]));
+		return;
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
+
+void worker_conn_gone(struct worker *w)
+{
+	w->shared->open--;
+	if (w->draining && !w->conns)
+		event_base_loopbreak(w->base);
+}
+
+/* ---- life ---- */
+
+static struct event_base *new_base(void)
+{
+	struct event_config *cfg = event_config_new();
+	struct event_base *base = NULL;
+
+	if (!cfg)
+		return NULL;
+	/* One thread each: no locks. Edge triggers and early close are what conn.c builds on. */
+	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
+	if (event_config_require_features(cfg, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE) == 0)
+		base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	return base;
+}
+
+static int open_events(struct worker *w)
+{
+	struct timeval second = { .tv_sec = 1 };
+
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->wake_fd < 0)
+		return -errno;
+	w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
+	w->resume = event_new(w->base, -1, 0, on_resume, w);
+	if (!w->wake || !w->resume || event_add(w->wake, NULL) != 0)
+		return -ENOMEM;
+	if (!w->shared->fp)
+		return 0;
+	w->ring = event_new(w->base, flow_ring_fd(w->shared->fp, w->index), EV_READ | EV_PERSIST,
+			    on_ring, w);
+	w->lost_look = event_new(w->base, -1, EV_PERSIST, on_lost_look, w);
+	if (!w->ring || !w->lost_look || event_add(w->ring, NULL) || event_add(w->lost_look, &second))
+		return -ENOMEM;
+	return 0;
+}
+
+int worker_open(struct worker *w, unsigned index, struct shared *shared, struct policy *policy,
+		char *err, size_t err_len)
+{
+	int r = -ENOMEM;
+
+	memset(w, 0, sizeof(*w));
+	w->index = index;
+	w->shared = shared;
+	w->wake_fd = -1;
+	w->ended = true;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->done, NULL);
+	snprintf(err, err_len, "no memory for a worker");
+	w->scratch = malloc(SCRATCH_BYTES);
+	w->base = new_base();
+	if (w->scratch && w->base)
+		r = open_events(w);
+	if (r == 0) {
+		w->policy = policy_ref(policy);
+		r = open_listeners(w, err, err_len);
+	}
+	if (r == 0) {
+		w->resolver = resolver_new(w->base, policy_conf(policy), err, err_len);
+		r = w->resolver ? 0 : -EINVAL;
+	}
+	if (r)
+		worker_close(w);
+	return r;
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+
+	event_base_dispatch(w->base);
+	while (w->conns)
+		conn_close(w->conns, REASON_OK, true);
+	pthread_mutex_lock(&w->lock);
+	w->ended = true;
+	if (w->call)
+		w->call = NULL;
+	pthread_cond_signal(&w->done);
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+int worker_start(struct worker *w)
+{
+	int r;
+
+	w->ended = false;
+	r = -pthread_create(&w->thread, NULL, run, w);
+	if (r)
+		w->ended = true;
+	else
+		w->started = true;
+	return r;
+}
+
+void worker_join(struct worker *w)
+{
+	if (w->started)
+		pthread_join(w->thread, NULL);
+	w->started = false;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+void worker_close(struct worker *w)
+{
+	worker_join(w);
+	close_listeners(w);
+	if (w->resolver)
+		resolver_free(w->resolver);
+	free_event(w->wake);
+	free_event(w->resume);
+	free_event(w->ring);
+	free_event(w->lost_look);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	while (w->n_pipes) {
+		w->n_pipes--;
+		close(w->pipes[w->n_pipes][0]);
+		close(w->pipes[w->n_pipes][1]);
+	}
+	if (w->base)
+		event_base_free(w->base);
+	policy_unref(w->policy);
+	free(w->scratch);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->done);
+}

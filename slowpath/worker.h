@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One event loop in one thread: its listeners, its connections, its resolver, its ring. A
+ * connection lives and dies on the worker that accepted it; nothing in it is shared.
+ */
+#ifndef SLUICE_SLOWPATH_WORKER_H
+#define SLUICE_SLOWPATH_WORKER_H
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "fastpath/flow.h"
+#include "fastpath/policy.h"
+#include "slowpath/access_log.h"
+#include "slowpath/clients.h"
+#include "slowpath/report.h"
+#include "slowpath/resolver.h"
+
+#define SCRATCH_BYTES (256 * 1024) /* one read, and one pipe's worth */
+#define SPARE_PIPES 64
+
+struct conn;
+
+/* What all workers share. */
+struct shared {
+	const struct conf *start;  /* the configuration at start: [sluice] and listeners hold */
+	struct fastpath *fp;	   /* NULL: user space only */
+	struct access_log *log;
+	struct clients *clients;   /* open connections by client address */
+	_Atomic uint64_t open;	   /* of all workers */
+	struct conn **by_flow;	   /* by record number; each used by its owner alone */
+};
+
+struct worker {
+	unsigned index;
+	struct shared *shared;
+	struct policy *policy; /* a reference */
+	struct event_base *base;
+	struct resolver *resolver;
+	pthread_t thread;
+
+	struct event **listeners;
+	size_t n_listeners;
+	struct event *resume; /* accepts again after descriptors ran out */
+	bool paused, draining;
+	struct event *ring;
+	struct event *lost_look; /* whether the ring overflowed */
+	uint64_t events_lost;
+	struct event *wake;
+	int wake_fd;
+	pthread_mutex_t lock; /* guards the next four */
+	pthread_cond_t done;
+	void (*call)(struct worker *w, void *arg);
+	void *call_arg;
+	bool ended; /* the loop has ended, calls are void */
+	bool started;
+
+	struct conn *conns; /* all of them, doubly linked */
+	struct stats stats; /* ended connections; open ones are added when asked */
+	uint8_t *scratch;   /* SCRATCH_BYTES */
+	int pipes[SPARE_PIPES][2];
+	unsigned n_pipes;
+};
+
+/* 0, or -errno and a line in err. The sockets are bound here, before privileges are dropped. */
+int worker_open(struct worker *w, unsigned index, struct shared *shared, struct policy *policy,
+		char *err, size_t err_len);
+int worker_start(struct worker *w);
+/* Runs fn on the worker's thread and waits for it. */
+void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
+/* Waits for the thread's end, then frees. */
+void worker_join(struct worker *w);
+void worker_close(struct worker *w);
+
+/* For worker_call: */
+void worker_drain(struct worker *w, void *arg);	      /* stop accepting; end when empty */
+void worker_stop(struct worker *w, void *arg);	      /* end now */
+void worker_set_policy(struct worker *w, void *arg);  /* arg: struct policy */
+void worker_add_stats(struct worker *w, void *arg);   /* arg: struct stats, added to */
+
+struct flow_list {
+	struct flow_info *at;
+	size_t n, room;
+};
+void worker_add_flows(struct worker *w, void *arg); /* arg: struct flow_list */
+
+/* For conn.c: */
+int worker_pipe(struct worker *w, int fds[2]); /* an empty pipe; 0 or -errno */
+void worker_pipe_done(struct worker *w, const int fds[2]); /* it is empty again */
+void worker_conn_gone(struct worker *w);
+
+#endif

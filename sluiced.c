@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The daemon's command line; what it does is in slowpath/daemon.c.
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "slowpath/daemon.h"
+
+static int usage(FILE *to, int status)
+{
+	fputs("usage: sluiced [-f FILE] [-t] [-V]\n"
+	      "  -f FILE  configuration, default " DEFAULT_CONF "\n"
+	      "  -t       check the configuration and exit: 0 good, 1 bad\n"
+	      "  -V       print the version\n",
+	      to);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *conf = DEFAULT_CONF;
+	int opt, check = 0;
+
+	while ((opt = getopt(argc, argv, "f:tVh")) != -1) {
+		switch (opt) {
+		case 'f':
+			conf = optarg;
+			break;
+		case 't':
+			check = 1;
+			break;
+		case 'V':
+			puts("sluiced " PACKAGE_VERSION);
+			return 0;
+		case 'h':
+			return usage(stdout, 0);
+		default:
+			return usage(stderr, 2);
+		}
+	}
+	if (optind != argc)
+		return usage(stderr, 2);
+	return check ? daemon_check(conf) : daemon_run(conf, PACKAGE_VERSION);
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Addresses: what is special, what is listed, how they are read and written.
+#include "slowpath/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/test.h"
+
+static struct in6_addr ip(const char *text)
+{
+	struct in6_addr out = { 0 };
+
+	if (inet_pton(AF_INET6, text, &out) == 1)
+		return out;
+	out.s6_addr[10] = out.s6_addr[11] = 0xff;
+	if (inet_pton(AF_INET, text, out.s6_addr + 12) != 1)
+		fprintf(stderr, "bad test address %s\n", text);
+	return out;
+}
+
+static const struct {
+	const char *text;
+	bool special;
+} table[] = {
+	{ "0.0.0.0", true },
+	{ "0.255.255.255", true },
+	{ "1.0.0.0", false },
+	{ "9.255.255.255", false },
+	{ "10.0.0.0", true },
+	{ "10.255.255.255", true },
+	{ "11.0.0.0", false },
+	{ "100.63.255.255", false },
+	{ "100.64.0.0", true },
+	{ "100.127.255.255", true },
+	{ "100.128.0.0", false },
+	{ "127.0.0.1", true },
+	{ "127.255.255.255", true },
+	{ "128.0.0.0", false },
+	{ "169.253.255.255", false },
+	{ "169.254.169.254", true },
+	{ "169.255.0.0", false },
+	{ "172.15.255.255", false },
+	{ "172.16.0.0", true },
+	{ "172.31.255.255", true },
+	{ "172.32.0.0", false },
+	{ "192.0.0.1", true },
+	{ "192.0.0.9", false },
+	{ "192.0.0.10", false },
+	{ "192.0.0.170", true },
+	{ "192.0.1.0", false },
+	{ "192.0.2.1", true },
+	{ "192.88.99.1", true },
+	{ "192.167.255.255", false },
+	{ "192.168.0.0", true },
+	{ "192.169.0.0", false },
+	{ "198.17.255.255", false },
+	{ "198.18.0.0", true },
+	{ "198.19.255.255", true },
+	{ "198.20.0.0", false },
+	{ "198.51.100.7", true },
+	{ "203.0.113.7", true },
+	{ "203.0.114.0", false },
+	{ "223.255.255.255", false },
+	{ "224.0.0.1", true },
+	{ "239.255.255.255", true },
+	{ "240.0.0.1", true },
+	{ "255.255.255.255", true },
+	{ "93.184.216.34", false },
+	{ "::", true },
+	{ "::1", true },
+	{ "::8.8.8.8", true },
+	{ "::ffff:10.0.0.1", true },
+	{ "::ffff:8.8.8.8", false },
+	{ "::fffe:8.8.8.8", false },
+	{ "64:ff9b::8.8.8.8", false },
+	{ "64:ff9b::10.0.0.1", true },
+	{ "64:ff9b::127.0.0.1", true },
+	{ "64:ff9b::169.254.169.254", true },
+	{ "64:ff9b:1::8.8.8.8", true },
+	{ "100::1", true },
+	{ "100:0:0:1::1", true },
+	{ "100:0:0:2::1", false },
+	{ "2001::1", true },
+	{ "2001:1::1", false },
+	{ "2001:1::2", false },
+	{ "2001:1::3", false },
+	{ "2001:1::4", true },
+	{ "2001:2::1", true },
+	{ "2001:3::1", false },
+	{ "2001:4:112::1", false },
+	{ "2001:10::1", true },
+	{ "2001:20::1", false },
+	{ "2001:30::1", false },
+	{ "2001:40::1", true },
+	{ "2001:1ff:ffff::1", true },
+	{ "2001:200::1", false },
+	{ "2001:db8::1", true },
+	{ "2001:db9::1", false },
+	{ "2002:a00:1::1", true },
+	{ "2002:808:808::1", true },
+	{ "2003::1", false },
+	{ "2606:2800:220:1:248:1893:25c8:1946", false },
+	{ "3fff::1", true },
+	{ "3fff:fff::1", true },
+	{ "3fff:1000::1", false },
+	{ "5f00::1", true },
+	{ "fbff::1", false },
+	{ "fc00::1", true },
+	{ "fdff::1", true },
+	{ "fe80::1", true },
+	{ "febf::1", true },
+	{ "fec0::1", true },
+	{ "ff02::1", true },
+};
+
+static void test_special(void)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct in6_addr a = ip(table[i].text);
+
+		if (address_is_special(&a) != table[i].special)
+			fprintf(stderr, "%s:\n", table[i].text);
+		CHECK(address_is_special(&a) == table[i].special);
+	}
+}
+
+static bool refused(const struct conf *conf, const char *text)
+{
+	struct in6_addr a = ip(text);
+
+	return address_is_refused(conf, &a);
+}
+
+static void test_refused(void)
+{
+	struct cidr nets[3] = { { .bits = 96 + 16 }, { .bits = 16 }, { .bits = 128 } };
+	struct conf conf = { .private_networks = { nets, 0 } };
+	struct in6_addr a = ip("10.1.0.0"), b = ip("fd00::"), c = ip("127.0.0.1");
+
+	memcpy(nets[0].addr, &a, 16);
+	memcpy(nets[1].addr, &b, 16);
+	memcpy(nets[2].addr, &c, 16);
+	CHECK(refused(&conf, "10.1.2.3"));
+	conf.private_networks.n = 3;
+	CHECK(!refused(&conf, "10.1.2.3"));
+	CHECK(refused(&conf, "10.2.2.3"));
+	CHECK(!refused(&conf, "fd00::7"));
+	CHECK(refused(&conf, "fd01::7"));
+	CHECK(!refused(&conf, "127.0.0.1"));
+	CHECK(refused(&conf, "127.0.0.2"));
+	CHECK(!refused(&conf, "93.184.216.34"));
+	/* the IPv4 address within is listed: NAT64 to it is fine, 6to4 is not for itself */
+	CHECK(!refused(&conf, "64:ff9b::10.1.2.3"));
+	CHECK(refused(&conf, "64:ff9b::10.2.2.3"));
+	CHECK(refused(&conf, "2002:a01:203::1"));
+	CHECK(refused(&conf, "::10.1.2.3"));
+}
+
+static void test_print(void)
+{
+	struct endpoint_addr a = { .ip = ip("192.0.2.1"), .port = 443 };
+	char buf[ADDRESS_TEXT];
+
+	CHECK_STR(address_print(&a, false, buf), "192.0.2.1");
+	CHECK_STR(address_print(&a, true, buf), "192.0.2.1:443");
+	a.ip = ip("2001:db8::1");
+	CHECK_STR(address_print(&a, false, buf), "2001:db8::1");
+	CHECK_STR(address_print(&a, true, buf), "[2001:db8::1]:443");
+	a.ip = ip("1111:2222:3333:4444:5555:6666:7777:8888");
+	a.port = 65535;
+	CHECK_STR(address_print(&a, true, buf), "[1111:2222:3333:4444:5555:6666:7777:8888]:65535");
+}
+
+static int literal(const char *text, size_t len)
+{
+	struct in6_addr before, out;
+
+	memset(&before, 0x5a, sizeof(before));
+	out = before;
+	if (address_literal(text, len, &out) == 0)
+		return 0;
+	CHECK(memcmp(&out, &before, sizeof(out)) == 0);
+	return -EINVAL;
+}
+
+static void test_literal(void)
+{
+	static const char *const bad[] = {
+		"",	   "[",		"[]",	    "::1",	"[::1",	    "::1]",
+		"[1.2.3.4]", "1.2.3",	"1.2.3.4.5", "1.2.3.256", "01.2.3.4", "0x7f.1",
+		"2130706433", "a.b.c.d", "1.2.3.4 ", "[::1%lo]", "[[::1]]",
+	};
+	struct in6_addr out, want = ip("192.0.2.1");
+
+	CHECK(address_literal("192.0.2.1", 9, &out) == 0 && memcmp(&out, &want, 16) == 0);
+	want = ip("2001:db8::1");
+	CHECK(address_literal("[2001:db8::1]", 13, &out) == 0 && memcmp(&out, &want, 16) == 0);
+	CHECK(literal("[::ffff:1.2.3.4]", 16) == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK(literal(bad[i], strlen(bad[i])) == -EINVAL);
+	CHECK(literal("1.2.3.4\0x", 9) == -EINVAL);
+	CHECK(literal("[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb]", 57) == -EINVAL);
+}
+
+static void test_sockaddr(void)
+{
+	struct endpoint_addr a = { .ip = ip("192.0.2.1"), .port = 443 }, b;
+	struct sockaddr_storage ss;
+
+	CHECK(address_to_sockaddr(&a, &ss) == sizeof(struct sockaddr_in));
+	CHECK(ss.ss_family == AF_INET);
+	address_from_sockaddr(&b, (struct sockaddr *)&ss);
+	CHECK(memcmp(&a.ip, &b.ip, 16) == 0 && b.port == 443);
+	a.ip = ip("2001:db8::1");
+	CHECK(address_to_sockaddr(&a, &ss) == sizeof(struct sockaddr_in6));
+	CHECK(ss.ss_family == AF_INET6);
+	address_from_sockaddr(&b, (struct sockaddr *)&ss);
+	CHECK(memcmp(&a.ip, &b.ip, 16) == 0 && b.port == 443);
+	CHECK(!address_is_v4(&a.ip));
+}
+
+static void test_own_listener(void)
+{
+	struct sockaddr_storage at[2];
+	struct conf_listener listener = { .at = at, .n = 2 };
+	struct conf conf = { .listeners = &listener, .n_listeners = 1 };
+	struct endpoint_addr a = { .ip = ip("0.0.0.0"), .port = 3129 };
+	struct endpoint_addr b = { .ip = ip("192.0.2.77"), .port = 3130 };
+
+	address_to_sockaddr(&a, &at[0]);
+	address_to_sockaddr(&b, &at[1]);
+	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &b)); /* ours or not: it is the listener's */
+	a.ip = ip("127.0.0.1");
+	CHECK(address_is_own_listener(&conf, &a));
+	a.ip = ip("::1");
+	CHECK(address_is_own_listener(&conf, &a));
+	a.ip = ip("93.184.216.34");
+	CHECK(!address_is_own_listener(&conf, &a));
+	a.ip = ip("127.0.0.1");
+	a.port = 443;
+	CHECK(!address_is_own_listener(&conf, &a));
+}
+
+/* A connection nobody redirected. With a REDIRECT it is tests/net's business. */
+static void test_original(int family, const char *text)
+{
+	struct endpoint_addr at = { .ip = ip(text) }, out, before;
+	struct sockaddr_storage ss;
+	socklen_t len = address_to_sockaddr(&at, &ss);
+	int listener = socket(family, SOCK_STREAM, 0), client = socket(family, SOCK_STREAM, 0);
+	int fd;
+
+	if (bind(listener, (struct sockaddr *)&ss, len) != 0 || listen(listener, 1) != 0) {
+		close(listener);
+		close(client);
+		return; /* no such family here */
+	}
+	getsockname(listener, (struct sockaddr *)&ss, &len);
+	CHECK(connect(client, (struct sockaddr *)&ss, len) == 0);
+	fd = accept(listener, NULL, NULL);
+	CHECK(fd >= 0);
+	memset(&out, 0x5a, sizeof(out));
+	before = out;
+	CHECK(address_original(fd, &out) == -ELOOP);
+	CHECK(memcmp(&out, &before, sizeof(out)) == 0);
+	close(fd);
+	close(client);
+	close(listener);
+	CHECK(address_original(-1, &out) == -EBADF);
+}
+
+int main(void)
+{
+	test_special();
+	test_refused();
+	test_print();
+	test_literal();
+	test_sockaddr();
+	test_own_listener();
+	test_original(AF_INET, "127.0.0.1");
+	test_original(AF_INET6, "::1");
+	TEST_DONE("address");
+}
