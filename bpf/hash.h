@@ -38,8 +38,8 @@ PURE void sip_init(struct sip *s, __u64 k0, __u64 k1)
 	s->v1 = k1 ^ 0x646f72616e646f6dULL;
 	s->v2 = k0 ^ 0x6c7967656e657261ULL;
 	s->v3 = k1 ^ 0x7465646279746573ULL;
-	s->word = 0;
-	s->len = 0;
+	s->word = LOOP_ZERO;
+	s->len = LOOP_ZERO;
 	s->pad = 0;
 }
 

@@ -133,7 +133,7 @@ static long hello_version(__u32 i, void *ctx)
 
 PURE int hello_supported_versions(struct rd ext, __u32 *max)
 {
-	struct hello_versions w = { .max = 0 };
+	struct hello_versions w = { .max = LOOP_ZERO };
 
 	w.list = rd_vec(&ext, 1);
 	if (!rd_done(&ext) || rd_left(&w.list) == 0 || rd_left(&w.list) & 1)
@@ -146,7 +146,14 @@ PURE int hello_supported_versions(struct rd ext, __u32 *max)
 /* All extensions; what is needed of them goes into *h. */
 PURE int hello_extensions(struct rd exts, struct hello *h)
 {
-	struct hello_walk w = { .exts = exts };
+	struct hello_walk w = {
+		.exts = exts,
+		.seen = LOOP_ZERO,
+		.seen_high = LOOP_ZERO,
+		.bad = LOOP_ZERO,
+		.name_end = LOOP_ZERO,
+		.versions_end = LOOP_ZERO,
+	};
 	struct rd ext = exts;
 
 	loop(LOOP_INPUT / 4, hello_ext, &w);
@@ -347,7 +354,11 @@ static long tls_record(__u32 i, void *ctx)
  */
 PURE int tls_records(struct rd in, __u32 *state)
 {
-	struct tls_walk w = { .in = in, .state = *state, .answer = TLS_LOOK };
+	struct tls_walk w = {
+		.in = in,
+		.state = *state + LOOP_ZERO,
+		.answer = LOOP_ZERO + TLS_LOOK,
+	};
 
 	loop(TLS_RECORDS_MAX + 1, tls_record, &w);
 	if (w.answer == TLS_BOUNDARY && in.bad)

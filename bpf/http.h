@@ -149,7 +149,8 @@ PURE void http_token_byte(struct http_walk *w, __u32 c)
 		w->underscore = 1;
 		c = '-';
 	}
-	x = http_words[rd_blind(w->in.buf, w->row) & (HTTP_ROWS - 1)] ^ http_lower(c) * 0x0101010101010101ULL;
+	x = http_words[rd_blind(w->in.buf, w->row) & (HTTP_ROWS - 1)];
+	x ^= http_lower(c) * 0x0101010101010101ULL;
 	x = ((x & ~HTTP_ANY_WORD) + ~HTTP_ANY_WORD) | x; /* top bit clear: the byte was 0 */
 	w->alive &= ~x;
 	if (w->row < HTTP_ROWS - 1)
@@ -319,10 +320,12 @@ PART void http_short(struct http_short *n)
 {
 	__u32 len = rd_left(&n->in);
 
-	n->word = 0;
-	n->value = 0;
-	n->bad = len == 0 || len > 18;
-	if (!n->bad)
+	n->word = LOOP_ZERO;
+	n->value = LOOP_ZERO;
+	n->bad = LOOP_ZERO;
+	if (len == 0 || len > 18)
+		n->bad = 1;
+	else
 		loop(18, http_short_byte, n);
 	if (len > 8)
 		n->word = 0;
@@ -333,8 +336,18 @@ struct http_authority {
 	__u32 first;
 	__u32 colon;   /* offset of the port's colon; 0: none */
 	__u32 literal; /* 1: inside brackets, 2: behind them */
+	__u32 port;
 	__u32 bad;
+	__u32 pad;
 };
+
+/* One digit more: 1 to 65535, and no zeros in front, which are octal to some. */
+PURE void http_port_byte(struct http_authority *a, __u32 c)
+{
+	a->port = a->port * 10 + (c - '0');
+	if (c - '0' > 9 || a->port == 0 || a->port > 65535)
+		a->bad = 1;
+}
 
 static long http_authority_byte(__u32 i, void *ctx)
 {
@@ -347,8 +360,7 @@ static long http_authority_byte(__u32 i, void *ctx)
 	c = rd_at(&a->in, at);
 	a->in.off++;
 	if (a->colon) {
-		if (c - '0' > 9)
-			a->bad = 1;
+		http_port_byte(a, c);
 	} else if (a->literal == 1) {
 		if (c == ']')
 			a->literal = 2;
@@ -364,36 +376,26 @@ static long http_authority_byte(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
-/* The digits behind the colon: 1 to 65535, without zeros in front; else 0. */
-PART __u32 http_port(const struct http_authority *a)
-{
-	struct http_short n = { .in = a->in };
-
-	n.in.off = a->colon + 1;
-	if (rd_left(&n.in) > 5 || rd_at(&n.in, n.in.off) == '0')
-		return 0;
-	http_short(&n);
-	return n.bad || n.value > 65535 ? 0 : n.value;
-}
-
 /* host [":" port], without a user. `in` is over the same bytes as the span. */
 PART int http_authority(const struct rd *in, const struct http_span *span, struct http *h)
 {
-	struct http_authority a = { .in = *in, .first = span->off };
-	__u32 port = 0, end = span->end;
+	struct http_authority a = {
+		.in = *in,
+		.first = span->off,
+		.colon = LOOP_ZERO,
+		.literal = LOOP_ZERO,
+		.port = LOOP_ZERO,
+		.bad = LOOP_ZERO,
+	};
+	__u32 end = span->end;
 
 	http_at(&a.in, span);
 	loop(LOOP_INPUT, http_authority_byte, &a);
-	a.in.end = end;
-	if (a.colon) {
+	if (a.colon)
 		end = a.colon;
-		port = http_port(&a);
-		if (port == 0)
-			return PARSE_BAD;
-	}
-	if (a.bad || a.literal == 1 || end <= span->off)
+	if (a.bad || a.literal == 1 || end <= span->off || (a.colon && a.port == 0))
 		return PARSE_BAD;
-	h->port = port;
+	h->port = a.port;
 	h->host = *in;
 	h->host.off = span->off;
 	h->host.end = end;
@@ -428,6 +430,7 @@ PART int http_same(const struct rd *in, const struct http_span *a, const struct 
 {
 	struct http_same s = { .in = *in, .other = b->off, .end = b->end };
 
+	s.differ = LOOP_ZERO;
 	if (a->end - a->off != b->end - b->off)
 		return 0;
 	http_at(&s.in, a);
@@ -530,46 +533,79 @@ PART int http_judge_body(const struct http_walk *w, struct http *h)
 	return PARSE_OK;
 }
 
-PART int http_head(const struct rd *in, struct http *out)
+PURE void http_span_begin(struct http_span *s)
 {
-	struct http_walk w = { .in = *in };
-	struct http h = { .used = 0 };
+	s->off = LOOP_ZERO;
+	s->end = LOOP_ZERO;
+}
 
-	w.method.off = in->off;
+PURE void http_begin(struct http_walk *w, const struct rd *in)
+{
+	w->in = *in;
+	w->state = LOOP_ZERO + HTTP_AT_METHOD;
+	w->alive = LOOP_ZERO;
+	w->seen = LOOP_ZERO;
+	w->field = LOOP_ZERO;
+	w->listed = LOOP_ZERO;
+	w->row = LOOP_ZERO;
+	w->underscore = LOOP_ZERO;
+	w->pad = 0;
+	http_span_begin(&w->method);
+	http_span_begin(&w->target);
+	http_span_begin(&w->version);
+	http_span_begin(&w->value);
+	http_span_begin(&w->host);
+	http_span_begin(&w->length);
+	http_span_begin(&w->coding);
+	w->method.off = in->off;
+}
+
+/* As http_parse(), but *h, all zero at first, is written to on failure too. */
+PART int http_head(const struct rd *in, struct http *h)
+{
+	struct http_walk w;
+
+	http_begin(&w, in);
 	loop(LOOP_INPUT, http_byte, &w);
 	if (w.state == HTTP_AT_BAD || w.in.off - in->off > HTTP_HEAD_MAX)
 		return PARSE_BAD;
 	/* the lines that are complete, though the head may not be */
-	if (w.version.end && (http_judge_request(&w, &h) != PARSE_OK ||
-			      http_judge_host(&w, &h) != PARSE_OK ||
-			      http_judge_body(&w, &h) != PARSE_OK))
+	if (w.version.end && (http_judge_request(&w, h) != PARSE_OK ||
+			      http_judge_host(&w, h) != PARSE_OK ||
+			      http_judge_body(&w, h) != PARSE_OK))
 		return PARSE_BAD;
 	if (w.state != HTTP_AT_END)
 		return PARSE_MORE;
-	h.used = w.in.off - in->off;
-	h.upgrade = (w.seen & HTTP_UPGRADE) != 0;
-	h.expect_continue = (w.seen & HTTP_EXPECT) != 0;
-	h.connection_close = w.listed & HTTP_CLOSE || (!h.minor && !(w.listed & HTTP_KEEP_ALIVE));
-	*out = h;
+	h->used = w.in.off - in->off;
+	h->upgrade = (w.seen & HTTP_UPGRADE) != 0;
+	h->expect_continue = (w.seen & HTTP_EXPECT) != 0;
+	h->connection_close = w.listed & HTTP_CLOSE ||
+			      (!h->minor && !(w.listed & HTTP_KEEP_ALIVE));
 	return PARSE_OK;
 }
 
 /*
  * Input: bytes from the start of a request.
- * PARSE_OK:   *h is filled; bytes after h->used are not looked at.
- * PARSE_MORE: the head's end is not there yet and nothing before it is bad. *h untouched.
+ * PARSE_OK:   *out is filled; bytes after out->used are not looked at.
+ * PARSE_MORE: the head's end is not there yet and nothing before it is bad. *out untouched.
  * PARSE_BAD:  not a request, one that can be read in two ways, or one we will not carry
- *             (CONNECT). *h untouched.
+ *             (CONNECT). *out untouched.
  */
-PURE int http_parse(struct rd in, struct http *h)
+PURE int http_parse(struct rd in, struct http *out)
 {
+	struct http h = { .used = 0 };
+	int rc;
+
 	if (in.bad)
 		return PARSE_BAD;
 	if (rd_left(&in) == 0)
 		return PARSE_MORE;
 	if (flight_proto(rd_at(&in, in.off)) != PROTO_HTTP)
 		return PARSE_BAD;
-	return http_head(&in, h);
+	rc = http_head(&in, &h);
+	if (rc == PARSE_OK)
+		*out = h;
+	return rc;
 }
 
 #endif

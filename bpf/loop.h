@@ -3,6 +3,10 @@
  * The few words that differ between the two compilers, so that a parser is written once.
  * A body is `static long fn(__u32 i, void *ctx)`; it returns LOOP_NEXT or LOOP_END. In the
  * kernel the verifier walks it once however often it runs (bpf_loop, Linux 5.17).
+ *
+ * Linux 6.1 means "once" literally: what the first run cannot reach is cut out of the program,
+ * and a second run would have needed it. So whatever a body reads and changes must not start
+ * as a number that the verifier knows, but as LOOP_ZERO.
  */
 #ifndef SLUICE_BPF_LOOP_H
 #define SLUICE_BPF_LOOP_H
@@ -14,9 +18,12 @@
 #define PURE static __always_inline
 #define PART static __attribute__((noinline)) /* a frame of its own: the stack is 512 bytes */
 #define loop(n, fn, ctx) bpf_loop((n), (fn), (ctx), 0)
+static volatile __u32 loop_zero; /* in a map, where the verifier does not see its value */
+#define LOOP_ZERO loop_zero
 #else
 #define PURE static inline __attribute__((unused))
 #define PART PURE
+#define LOOP_ZERO 0
 PURE void loop(__u32 n, long (*fn)(__u32, void *), void *ctx)
 {
 	for (__u32 i = 0; i < n; i++)

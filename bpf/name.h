@@ -70,7 +70,14 @@ bad:
  */
 PURE int name_normalise(struct rd in, __u8 *out, __u32 *len, __u32 *numeric)
 {
-	struct name_walk w = { .in = in, .out = out, .digits = 1 };
+	struct name_walk w = {
+		.in = in,
+		.out = out,
+		.len = LOOP_ZERO,
+		.label = LOOP_ZERO,
+		.digits = LOOP_ZERO + 1,
+		.bad = LOOP_ZERO,
+	};
 	__u32 last;
 
 	if (in.bad || rd_left(&in) == 0)

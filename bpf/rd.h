@@ -43,7 +43,7 @@ PURE __u32 rd_blind(const __u8 *buf, __u32 i)
 PURE void rd_init(struct rd *r, const __u8 *buf, __u32 len)
 {
 	r->buf = buf;
-	r->off = 0;
+	r->off = LOOP_ZERO;
 	r->end = len;
 	r->bad = 0;
 }

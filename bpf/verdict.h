@@ -76,8 +76,8 @@ PURE void verdict_name(struct verdict_walk *w, const struct policy_head *head)
 	const struct name_sets *sets;
 
 	sip_init(&w->hash, head->key[0], head->key[1]);
-	w->best.rule = 0;
-	w->best.verdict = VERDICT_NONE;
+	w->best.rule = LOOP_ZERO;
+	w->best.verdict = LOOP_ZERO + VERDICT_NONE;
 	loop(NAME_MAX_LEN, verdict_byte, w);
 	sets = policy_name(&w->tables, sip_value(&w->hash));
 	if (sets)

@@ -134,14 +134,15 @@ struct conf {
 
 /*
  * Reads `path` and every list it names. NULL on any error; then err holds one line,
- * `file:line: what is wrong` (`file: ...` of a file that cannot be read at all). The first error ends the reading; nothing is kept.
+ * `file:line: what is wrong` (`file: ...` if the file cannot be read at all). The first error
+ * ends the reading; nothing is kept.
  */
 struct conf *conf_read(const char *path, char *err, size_t err_len);
 void conf_free(struct conf *c); /* NULL is fine */
 
 /* "192.0.2.0/24", "2001:db8::1"; a bare address is a full prefix, host bits must be zero. */
-/* An IPv6 network shorter than /96 holds no IPv4 address: `::/0` is all of IPv6 only. */
 int cidr_parse(const char *text, struct cidr *out); /* 0 or -EINVAL, out untouched */
+/* An IPv6 network shorter than /96 has no IPv4 address: `::/0` is all of IPv6 only. */
 bool cidr_has(const struct cidr *c, const uint8_t addr[16]);
 void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa); /* AF_INET, AF_INET6 */
 void cidr_print(const struct cidr *c, char *buf, size_t len);

@@ -653,6 +653,16 @@ static void on_client(evutil_socket_t fd, short what, void *arg)
 	client_event(arg, what);
 }
 
+/* What came before the reset is the client's; it has LINGER_MS to take it. */
+bool conn_upstream_gone(struct conn *c, unsigned why)
+{
+	if (!c->dying)
+		set_timer(c, LINGER_MS);
+	c->dying = why;
+	c->lane[SIDE_UPSTREAM].hup = true;
+	return pump(c, SIDE_UPSTREAM);
+}
+
 static void on_upstream(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
@@ -671,12 +681,8 @@ static void on_upstream(evutil_socket_t fd, short what, void *arg)
 	if (what & EV_WRITE) {
 		getsockopt(c->fd[SIDE_UPSTREAM], SOL_SOCKET, SO_ERROR, &error, &len);
 		if (error) {
-			/* What came before the reset is the client's. */
-			if (pump(c, SIDE_UPSTREAM))
-				conn_close(c,
-					   error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
-								REASON_UPSTREAM_RESET,
-					   true);
+			conn_upstream_gone(c, error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
+								   REASON_UPSTREAM_RESET);
 			return;
 		}
 		if (!pump(c, SIDE_CLIENT))
@@ -730,7 +736,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		connect_next(c, REASON_UPSTREAM_TIMEOUT);
 		return;
 	case CONN_OPEN:
-		if (c->why_late)
+		if (c->dying)
+			conn_close(c, c->dying, true);
+		else if (c->why_late)
 			conn_answer(c);
 		else
 			on_idle_look(c);

@@ -54,6 +54,7 @@ struct conn {
 	struct judge *judge; /* while user space judges */
 	bool opaque;	     /* nothing more to judge */
 	bool watch_answer;   /* an Upgrade was sent: look for 101 */
+	unsigned dying;	     /* the upstream was reset, for this reason: RST follows its last bytes */
 	int broken;	     /* the side whose socket failed */
 	unsigned why_late;   /* denied after it was open: the answer waits for the upstream's end */
 
@@ -96,6 +97,8 @@ uint64_t conn_now_ms(void);
 bool conn_judge_again(struct conn *c);
 /* c->judge found something bad on an open connection. true: it is let through. */
 bool conn_bad_again(struct conn *c);
+/* The upstream was reset: what it said before goes to the client, then RST. false: gone. */
+bool conn_upstream_gone(struct conn *c, unsigned why);
 /* The upstream has ended and a late denial waits: says it and closes. */
 void conn_answer(struct conn *c);
 

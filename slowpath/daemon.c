@@ -256,7 +256,7 @@ static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, str
 {
 	struct question q = { .len = 0 };
 	struct policy_verdict v;
-	char where[ERR_LEN] = "";
+	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
 	const char *wrong = parse_question(argv, &q);
 	uint32_t group;
 
@@ -270,9 +270,11 @@ static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, str
 		v = policy_judge_addr(d->policy, group, q.literal.s6_addr, q.port);
 	else
 		v = policy_judge(d->policy, group, q.name, q.len, q.port);
-	if (q.is_literal || policy_explain(d->policy, group, q.name, q.len, q.port, where,
-					   sizeof(where)) != 0)
-		where[0] = '\0';
+	if (q.is_literal)
+		policy_explain_addr(d->policy, group, q.literal.s6_addr, q.port, where,
+				    sizeof(where));
+	else
+		policy_explain(d->policy, group, q.name, q.len, q.port, where, sizeof(where));
 	report_explain(v.allow ? "allow" : "deny", policy_group_name(d->policy, group),
 		       policy_rule_name(d->policy, v.rule), where, json, out);
 	return true;
@@ -500,6 +502,10 @@ static int start(struct daemon *d, char *err)
 			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));
 		return r;
 	}
+	privilege_give(conf->user, conf->pin);
+	privilege_give(conf->user, conf->control);
+	if (conf->access_log[0] == '/')
+		privilege_give(conf->user, conf->access_log); /* to be opened again by SIGUSR1 */
 	r = privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
 	if (r)
 		return r;

@@ -12,6 +12,7 @@
 
 /* Of a handshake record after the hello: so many bytes tell whether it could be another. */
 #define SECOND_HELLO_PEEK 5
+#define METHOD_MAX 32
 
 static SSL_CTX *ssl_ctx;
 
@@ -300,9 +301,21 @@ static size_t take_left(struct judge *j, size_t len, enum judge_state then)
 	return n;
 }
 
+/* An HTTP method is capital letters and hyphens, then a space; "SSH-2.0-" is another protocol. */
+static bool could_be_method(const uint8_t *data, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && n < METHOD_MAX && ((data[n] >= 'A' && data[n] <= 'Z') || data[n] == '-'))
+		n++;
+	return n == len || data[n] == ' ';
+}
+
 static int feed_first(struct judge *j, const uint8_t *data, size_t len)
 {
 	j->proto = (unsigned)flight_proto(data[0]);
+	if (j->proto == PROTO_HTTP && !could_be_method(data, len))
+		j->proto = PROTO_NONE;
 	switch (j->proto) {
 	case PROTO_TLS:
 		return feed_hello(j, data, len);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The order counts: groups before the user, capabilities last, and nothing by halves.
 #include "slowpath/privilege.h"
 
 #include <errno.h>
@@ -30,6 +31,14 @@ static int keep(bool bpf, bool mark)
 	return err;
 }
 
+void privilege_give(const char *user, const char *path)
+{
+	struct passwd *pw = user[0] && path[0] ? getpwnam(user) : NULL;
+
+	if (pw && chown(path, pw->pw_uid, pw->pw_gid) != 0)
+		return; /* it stays behind, which is what happens to one that is killed */
+}
+
 int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_len)
 {
 	struct passwd *pw;
@@ -51,6 +60,5 @@ int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_
 	r = r ?: keep(bpf, mark);
 	if (r)
 		snprintf(err, err_len, "cannot become user %s: %s", user, strerror(-r));
-	prctl(PR_SET_DUMPABLE, 1);
 	return r;
 }

@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Gives `path` to `user`, so that it can be removed at the end; a missing path is fine. */
+void privilege_give(const char *user, const char *path);
+
 /*
  * Changes to `user` and keeps CAP_BPF (a reload makes new maps) when bpf is true, CAP_NET_ADMIN
  * (SO_MARK) when mark is true. Empty user: nothing is changed. 0, or -errno and a line.

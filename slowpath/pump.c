@@ -319,6 +319,9 @@ static int pump_copy(struct conn *c, int side)
 	size_t n;
 	int r;
 
+	/* What came with the first flight and was not judged with it. */
+	if (side == SIDE_CLIENT && c->judge && judge_open(c) == CARRY_WAIT)
+		return CARRY_WAIT;
 	for (int i = 0; i < ROUNDS; i++) {
 		r = write_lane(c, side);
 		if (r != CARRY_ON)
@@ -409,6 +412,10 @@ static bool finish(struct conn *c, int side)
 	}
 	lane_drop(l); /* the beginning of something that will not come any more */
 	l->shut = true;
+	if (side == SIDE_UPSTREAM && c->dying) {
+		conn_close(c, c->dying, true);
+		return false;
+	}
 	if (side == SIDE_UPSTREAM && c->why_late) {
 		conn_answer(c);
 		return false;
@@ -420,10 +427,18 @@ static bool finish(struct conn *c, int side)
 	return false;
 }
 
-static bool failed(struct conn *c)
+/* A socket failed while lane `side` was carried. */
+static bool failed(struct conn *c, int side)
 {
-	conn_close(c, c->broken == SIDE_UPSTREAM ? REASON_UPSTREAM_RESET : REASON_OK, true);
-	return false;
+	if (c->broken == SIDE_CLIENT) {
+		conn_close(c, REASON_OK, true);
+		return false;
+	}
+	/* The upstream takes no more, but what it has said is the client's. */
+	c->lane[SIDE_CLIENT].shut = true;
+	if (side == SIDE_UPSTREAM)
+		c->lane[SIDE_UPSTREAM].eof = true;
+	return conn_upstream_gone(c, REASON_UPSTREAM_RESET);
 }
 
 bool pump(struct conn *c, int side)
@@ -438,7 +453,7 @@ bool pump(struct conn *c, int side)
 	else
 		r = pump_splice(c, side);
 	if (r == CARRY_FAILED)
-		return failed(c);
+		return failed(c, side);
 	if (r == CARRY_ON)
 		event_active(&c->ev[side], EV_READ, 0); /* its share of the loop is used up */
 	return finish(c, side);

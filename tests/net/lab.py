@@ -40,7 +40,7 @@ SERVERS = {
     "drop": ("10.77.2.10", "fd77:2::10"),  # does not answer
     "dns": ("10.77.2.53", "fd77:2::53"),
 }
-PRIVATE = "10.77.0.0/16", "fd77::/32"
+PRIVATE = "10.77.0.0/16", "fd77::/16"
 BPFFS = "/sys/fs/bpf"
 
 

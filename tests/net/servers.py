@@ -243,6 +243,8 @@ class RawServer:
                 thread.join(60)
                 assert not thread.is_alive(), "a raw server's handler does not end"
         self.listener.close()
+        if kind is not None and self.errors:
+            value.add_note(f"and the server: {self.errors[:5]!r}")
         if kind is None and self.errors:
             raise AssertionError(f"server: {self.errors[0]!r}") from self.errors[0]
 

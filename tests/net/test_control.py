@@ -313,13 +313,14 @@ def sigusr1_reopens_the_log(t):
 
 @test(**EACH)
 def squid_format(t):
-    sluice = t.own(changes={"sluice.log_format": "squid", "sluice.access_log": t.lab.path("squid.log")})
+    path = t.lab.path(f"squid-{t.mode}.log")
+    sluice = t.own(changes={"sluice.log_format": "squid", "sluice.access_log": path})
     is_allowed(t, "allowed.test")
     is_denied(t, tls.handmade_hello(b"denied.test"))
     sluice.quiet()
 
     def lines():
-        with open(t.lab.path("squid.log"), encoding="ascii") as f:
+        with open(path, encoding="ascii") as f:
             found = f.read().splitlines()
         return found if len(found) >= 2 else None
 

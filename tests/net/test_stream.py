@@ -202,6 +202,29 @@ def streams_are_byte_identical(t):
         assert line["reason"] in ("ok", "upstream_reset"), line
 
 
+@test(core=True, plain=True)
+def all_at_once_and_fin(t):
+    """The client says all it has to say and closes its side, before there is an upstream."""
+    body = bytes(range(256)) * 8
+    for preface in (tls.handmade_hello(b"raw.test") + tls.application(b"x"),
+                    get("raw.test", "/", f"Content-Length: {len(body)}")):
+        for segments in 1, 2:
+            got = []
+
+            def server(sock):
+                got.append(tls.read_to_end(sock))
+                sock.sendall(b"done")
+
+            with t.raw_server(server), t.connect("raw") as sock:
+                pieces = [preface + body] if segments == 1 else [preface, body]
+                for piece in pieces:
+                    sock.sendall(piece)
+                sock.shutdown(socket.SHUT_WR)
+                assert tls.read_to_end(sock) == (b"done", "fin")
+            assert got == [(preface + body, "fin")], f"{len(got[0][0])} bytes came"
+            t.logged(name="raw.test", reason="ok")
+
+
 @test(plain=True, seconds=60)
 def stalled_reader_stalls_the_writer(t):
     """Nothing is buffered without end on the way: back-pressure reaches the sender."""
