@@ -98,9 +98,10 @@ struct http_walk {
 	__u32 state;
 	__u32 row; /* bytes of the token so far; see rd.h for its place */
 	__u32 underscore;
+	/* The request line: each part begins one behind the end of the one before. */
+	__u32 start, method_end, target_end, version_end;
 	__u32 pad;
-	struct http_span method, target, version, value;
-	struct http_span host, length, coding;
+	struct http_span value, host, length, coding;
 };
 
 /* Which protocol a connection's first byte begins, if one of ours. */
@@ -233,22 +234,20 @@ PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
 	__u32 at = w->in.off;
 
 	if (w->state == HTTP_AT_METHOD) {
-		if (c == ' ' && at > w->method.off) {
-			w->method.end = at;
-			w->target.off = at + 1;
+		if (c == ' ' && at > w->start) {
+			w->method_end = at;
 			return HTTP_AT_TARGET;
 		}
 		return http_is_token(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
 	}
 	if (c > ' ' && c < 0x7f)
 		return w->state;
-	if (w->state == HTTP_AT_TARGET && c == ' ' && at > w->target.off) {
-		w->target.end = at;
-		w->version.off = at + 1;
+	if (w->state == HTTP_AT_TARGET && c == ' ' && at > w->method_end + 1) {
+		w->target_end = at;
 		return HTTP_AT_VERSION;
 	}
 	if (w->state == HTTP_AT_VERSION && c == '\r') {
-		w->version.end = at;
+		w->version_end = at;
 		return HTTP_AT_LF;
 	}
 	return HTTP_AT_BAD;
@@ -316,7 +315,7 @@ static long http_short_byte(__u32 i, void *ctx)
 }
 
 /* n->in holds the bytes. */
-PART void http_short(struct http_short *n)
+PURE void http_short(struct http_short *n)
 {
 	__u32 len = rd_left(&n->in);
 
@@ -438,34 +437,46 @@ PART int http_same(const struct rd *in, const struct http_span *a, const struct 
 	return !s.differ;
 }
 
-static long http_find_slash(__u32 i, void *ctx)
+struct http_scheme {
+	struct rd in;
+	__u64 word; /* the first seven bytes */
+	__u32 n, pad;
+};
+
+#define HTTP_SCHEME_LEN 7
+
+static long http_scheme_byte(__u32 i, void *ctx)
 {
-	struct rd *r = ctx;
+	struct http_scheme *s = ctx;
+	__u32 c;
 
 	(void)i;
-	if (r->off >= r->end || rd_at(r, r->off) == '/')
+	if (s->in.off >= s->in.end)
 		return LOOP_END;
-	r->off++;
+	c = rd_at(&s->in, s->in.off);
+	if (s->n < HTTP_SCHEME_LEN) {
+		s->word = s->word << 8 | c;
+		s->n++;
+	} else if (c == '/') {
+		return LOOP_END;
+	}
+	s->in.off++;
 	return LOOP_NEXT;
 }
 
 /* The authority of an absolute http:// target. */
 PART int http_absolute(const struct http_walk *w, struct http_span *authority)
 {
-	struct http_short scheme = { .in = w->in };
+	struct http_scheme s = { .in = w->in, .word = LOOP_ZERO, .n = LOOP_ZERO };
 
-	http_at(&scheme.in, &w->target);
-	if (rd_left(&scheme.in) <= 7)
+	s.in.off = w->method_end + 1;
+	s.in.end = w->target_end;
+	loop(LOOP_INPUT, http_scheme_byte, &s);
+	authority->off = w->method_end + 1 + HTTP_SCHEME_LEN;
+	authority->end = s.in.off;
+	if (s.n < HTTP_SCHEME_LEN ||
+	    (s.word | HTTP_FOLD) != HTTP_WORD(' ', 'h', 't', 't', 'p', ':', '/', '/'))
 		return PARSE_BAD;
-	scheme.in.end = scheme.in.off + 7;
-	http_short(&scheme);
-	if ((scheme.word | HTTP_FOLD) != HTTP_WORD(' ', 'h', 't', 't', 'p', ':', '/', '/'))
-		return PARSE_BAD;
-	scheme.in.off = w->target.off + 7;
-	scheme.in.end = w->target.end;
-	authority->off = scheme.in.off;
-	loop(LOOP_INPUT, http_find_slash, &scheme.in);
-	authority->end = scheme.in.off;
 	return authority->end > authority->off ? PARSE_OK : PARSE_BAD;
 }
 
@@ -473,17 +484,19 @@ PART int http_absolute(const struct http_walk *w, struct http_span *authority)
 PART int http_judge_request(const struct http_walk *w, struct http *h)
 {
 	struct http_short n = { .in = w->in };
-	__u32 first = rd_at(&n.in, w->target.off);
+	__u32 target = w->method_end + 1;
 
-	http_at(&n.in, &w->method);
+	n.in.off = w->start;
+	n.in.end = w->method_end;
 	http_short(&n);
 	/* its tunnel would carry anything; folded, because some servers do not mind the case */
 	if ((n.word | HTTP_FOLD) == HTTP_WORD(' ', 'c', 'o', 'n', 'n', 'e', 'c', 't'))
 		return PARSE_BAD;
-	if (first == '*' && (w->target.end - w->target.off != 1 ||
-			     n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
+	if (rd_at(&n.in, target) == '*' &&
+	    (w->target_end - target != 1 || n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
 		return PARSE_BAD;
-	http_at(&n.in, &w->version);
+	n.in.off = w->target_end + 1;
+	n.in.end = w->version_end;
 	http_short(&n);
 	if (n.word == HTTP_WORD('H', 'T', 'T', 'P', '/', '1', '.', '1'))
 		h->minor = 1;
@@ -493,9 +506,9 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 }
 
 /* The host: of the Host header, or of an absolute target, which must then say the same. */
-PART int http_judge_host(const struct http_walk *w, struct http *h)
+PURE int http_judge_host(const struct http_walk *w, struct http *h)
 {
-	__u32 first = rd_at(&w->in, w->target.off);
+	__u32 first = rd_at(&w->in, w->method_end + 1);
 	struct http_span authority = w->host;
 
 	if (first != '/' && first != '*') {
@@ -550,14 +563,14 @@ PURE void http_begin(struct http_walk *w, const struct rd *in)
 	w->row = LOOP_ZERO;
 	w->underscore = LOOP_ZERO;
 	w->pad = 0;
-	http_span_begin(&w->method);
-	http_span_begin(&w->target);
-	http_span_begin(&w->version);
+	w->start = in->off;
+	w->method_end = LOOP_ZERO;
+	w->target_end = LOOP_ZERO;
+	w->version_end = LOOP_ZERO;
 	http_span_begin(&w->value);
 	http_span_begin(&w->host);
 	http_span_begin(&w->length);
 	http_span_begin(&w->coding);
-	w->method.off = in->off;
 }
 
 /* As http_parse(), but *h, all zero at first, is written to on failure too. */
@@ -570,7 +583,7 @@ PART int http_head(const struct rd *in, struct http *h)
 	if (w.state == HTTP_AT_BAD || w.in.off - in->off > HTTP_HEAD_MAX)
 		return PARSE_BAD;
 	/* the lines that are complete, though the head may not be */
-	if (w.version.end && (http_judge_request(&w, h) != PARSE_OK ||
+	if (w.version_end && (http_judge_request(&w, h) != PARSE_OK ||
 			      http_judge_host(&w, h) != PARSE_OK ||
 			      http_judge_body(&w, h) != PARSE_OK))
 		return PARSE_BAD;

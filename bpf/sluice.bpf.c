@@ -251,9 +251,6 @@ __noinline int parse_head(struct scratch *s)
 	if (!s)
 		return PARSE_BAD;
 	rd_init(&in, s->bytes, s->len);
-#ifndef SLUICE_KERNEL_HTTP
-	return PARSE_BAD;
-#endif
 	if (http_parse(in, &h) != PARSE_OK)
 		return PARSE_BAD;
 	s->used = h.used;
@@ -494,7 +491,11 @@ static int judge_bytes(struct __sk_buff *skb, struct flow *f, struct scratch *s)
 
 	if (n > SCRATCH_LEN)
 		n = SCRATCH_LEN;
-	if (n < 1 || bpf_skb_load_bytes(skb, 0, s->bytes, n) != 0)
+	/* 1 to SCRATCH_LEN, in a form that the verifier of 6.1 can follow too. */
+	n--;
+	asm volatile("%0 &= %1" : "+r"(n) : "i"(SCRATCH_LEN - 1));
+	n++;
+	if (bpf_skb_load_bytes(skb, 0, s->bytes, n) != 0)
 		return look(f);
 	s->len = n;
 	switch (f->v.state) {

@@ -74,9 +74,10 @@ class Lab:
         self._addresses(self.gateway, "g0", [GATEWAY["inside"]])
         self._addresses(self.gateway, "g1", [GATEWAY["outside"]])
         self._addresses(self.server, "s0", SERVERS.values())
-        for ns, router in (self.client, GATEWAY["inside"]), (self.server, GATEWAY["outside"]):
-            ns.run("ip", "route", "add", "default", "via", router[0])
-            ns.run("ip", "-6", "route", "add", "default", "via", router[1])
+        for ns, router, source in ((self.client, GATEWAY["inside"], CLIENTS["client"]),
+                                   (self.server, GATEWAY["outside"], SERVERS["site"])):
+            ns.run("ip", "route", "add", "default", "via", router[0], "src", source[0])
+            ns.run("ip", "-6", "route", "add", "default", "via", router[1], "src", source[1])
         self.gateway.sysctl("ipv4/ip_forward", 1)
         self.gateway.sysctl("ipv6/conf/all/forwarding", 1)
         self._count_packets()

@@ -28,6 +28,8 @@ class Plan:
         self.scenario = self.SCENARIOS[number % len(self.SCENARIOS)]
         self.up = source.randbytes(source.choice((0, 1, SMALL, source.randrange(BIG), BIG)))
         self.down = source.randbytes(source.choice((0, 1, SMALL, source.randrange(BIG), BIG)))
+        if self.scenario == "server_resets":  # not before the client has seen the server's byte
+            self.up = self.up or b"x"
         self.http = source.random() < 0.2
         self.sizes = random.Random(number + 1)
 
