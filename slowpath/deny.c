@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/abi.h"
 #include "common/cleanup.h"
 #include "slowpath/access_log.h"
 
@@ -69,6 +70,19 @@ static char *make_body(const struct conf *conf, const char *name, unsigned reaso
 	return TAKE(body);
 }
 
+/* RFC 9110 15.5.4, 15.6.3, 15.6.5. */
+static const char *status(unsigned reason)
+{
+	switch (reason) {
+	case REASON_UPSTREAM_REFUSED:
+	case REASON_UPSTREAM_RESET:
+		return "502 Bad Gateway";
+	case REASON_UPSTREAM_TIMEOUT:
+		return "504 Gateway Timeout";
+	}
+	return "403 Forbidden";
+}
+
 char *deny_http(const struct conf *conf, const char *name, unsigned reason, size_t *len)
 {
 	AUTO_FREE char *body = NULL;
@@ -81,14 +95,14 @@ char *deny_http(const struct conf *conf, const char *name, unsigned reason, size
 	if (!body)
 		return NULL;
 	head_len = (size_t)snprintf(head, sizeof(head),
-				    "HTTP/1.1 403 Forbidden\r\n"
+				    "HTTP/1.1 %s\r\n"
 				    "Content-Type: text/html; charset=utf-8\r\n"
 				    "Content-Length: %zu\r\n"
 				    "Cache-Control: no-store\r\n"
 				    "X-Sluice-Reason: %s\r\n"
 				    "Connection: close\r\n"
 				    "\r\n",
-				    body_len, reason_word(reason));
+				    status(reason), body_len, reason_word(reason));
 	all = malloc(head_len + body_len + 1);
 	if (!all)
 		return NULL;

@@ -166,7 +166,7 @@ class Lab:
     def client_command(self, argv, hosts):
         """A command in the client namespace that sees `hosts` as /etc/hosts."""
         script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-        return self.client.command(["unshare", "--mount", "sh", "-c", script, hosts, *argv])
+        return self.client.command(["unshare", "--mount", "bash", "-c", script, hosts, *argv])
 
     # --- taking it down ---
 

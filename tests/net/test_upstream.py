@@ -105,7 +105,7 @@ def client_that_resets(t):
     t.logged(name="raw.test", reason="ok")
 
 
-@test()
+@test(ini=lambda scale: {"timeouts.connect": f"{int(2000 * scale)}ms"})
 def one_bad_upstream_does_not_hold_up_others(t):
     """A connection attempt that gets no answer is pending while others are served."""
     with contextlib.ExitStack() as stack:

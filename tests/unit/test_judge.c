@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The slow path's judgement, fed in every way the bytes can come: what is cleared must be the
+// same however they are cut, and nothing is cleared before its name was allowed.
+#include "slowpath/judge.h"
+
+#include <stdlib.h>
+
+#include "tests/unit/test.h"
+
+#define FLIGHT_MAX 8192
+
+static uint8_t flight[FLIGHT_MAX];
+static size_t flight_len;
+
+static void put(const void *bytes, size_t n)
+{
+	memcpy(flight + flight_len, bytes, n);
+	flight_len += n;
+}
+
+static void put_text(const char *s)
+{
+	put(s, strlen(s));
+}
+
+static void put16(size_t n)
+{
+	uint8_t b[2] = { (uint8_t)(n >> 8), (uint8_t)n };
+
+	put(b, 2);
+}
+
+static void record(uint8_t type, const uint8_t *body, size_t n)
+{
+	put(&type, 1);
+	put("\3\3", 2);
+	put16(n);
+	put(body, n);
+}
+
+/* A ClientHello for `name`, in records of at most `piece` bytes. */
+static void put_hello(const char *name, size_t piece)
+{
+	uint8_t h[512] = { 1, 0, 0, 0, 3, 3 };
+	size_t n = 6 + 32, len = strlen(name), ext = len + 5 + 4;
+
+	h[n++] = 0;				      /* session id */
+	memcpy(h + n, "\0\2\x13\1\1\0", 6);	      /* cipher suites, compression */
+	n += 6;
+	h[n++] = (uint8_t)((ext + 7) >> 8);
+	h[n++] = (uint8_t)(ext + 7);
+	memcpy(h + n, "\0\x2b\0\3\2\3\4", 7); /* supported_versions: 1.3 */
+	n += 7;
+	memcpy(h + n, "\0\0\0", 3);
+	h[n + 3] = (uint8_t)(len + 5);
+	h[n + 4] = 0;
+	h[n + 5] = (uint8_t)(len + 3);
+	h[n + 6] = 0;
+	h[n + 7] = 0;
+	h[n + 8] = (uint8_t)len;
+	memcpy(h + n + 9, name, len);
+	n += 9 + len;
+	h[2] = (uint8_t)((n - 4) >> 8);
+	h[3] = (uint8_t)(n - 4);
+	for (size_t off = 0; off < n; off += piece)
+		record(22, h + off, n - off < piece ? n - off : piece);
+}
+
+/* What a whole conversation came to. */
+struct outcome {
+	size_t cleared;
+	unsigned named, reason;
+	char name[NAME_BUF];
+	enum judge_state state;
+};
+
+/* Feeds the flight in pieces of `step` bytes, allowing every name. */
+static struct outcome converse(size_t step)
+{
+	struct outcome o = { .cleared = 0 };
+	enum judge_word word;
+	struct judge j;
+	size_t n;
+
+	judge_init(&j);
+	for (size_t have = step < flight_len ? step : flight_len;;) {
+		word = judge_feed(&j, flight + o.cleared, have - o.cleared, &n);
+		o.cleared += n;
+		if (word == JUDGE_NAMED) {
+			CHECK(o.named > 0 || o.cleared == 0);
+			o.named++;
+			strcpy(o.name, j.name);
+			o.cleared += judge_go_on(&j);
+			continue;
+		}
+		if (word == JUDGE_BAD) {
+			o.reason = j.reason;
+			break;
+		}
+		if (have == flight_len)
+			break;
+		have = have + step < flight_len ? have + step : flight_len;
+	}
+	o.state = j.state;
+	return o;
+}
+
+/* Whatever the cuts, the outcome is the one of the whole flight. */
+static void check_cuts(const char *name, unsigned named, unsigned reason, enum judge_state state,
+		       size_t cleared)
+{
+	for (size_t step = 1; step <= flight_len; step++) {
+		struct outcome o = converse(step);
+
+		CHECK(o.named == named);
+		CHECK(o.reason == reason);
+		CHECK(o.state == state);
+		CHECK(o.cleared == cleared);
+		if (named)
+			CHECK_STR(o.name, name);
+	}
+	flight_len = 0;
+}
+
+static void test_tls(void)
+{
+	uint8_t noise[40] = { 7, 7 };
+
+	for (size_t piece = 1; piece < 120; piece++) {
+		put_hello("Example.COM.", piece);
+		check_cuts("example.com", 1, 0, JUDGE_RECORDS, flight_len);
+	}
+	put_hello("a.test", 500);
+	record(20, (const uint8_t *)"\1", 1);
+	record(23, noise, sizeof(noise));
+	put("anything", 8);
+	check_cuts("a.test", 1, 0, JUDGE_OPAQUE, flight_len);
+
+	/* HelloRetryRequest: a second hello with the same name, then data. */
+	put_hello("a.test", 500);
+	record(20, (const uint8_t *)"\1", 1);
+	put_hello("A.test", 30);
+	record(23, noise, sizeof(noise));
+	check_cuts("a.test", 2, 0, JUDGE_OPAQUE, flight_len);
+
+	/* TLS 1.2: an encrypted Finished behind ChangeCipherSpec. */
+	put_hello("a.test", 500);
+	record(22, (const uint8_t *)"\x10\0\0\1\0", 5);
+	record(20, (const uint8_t *)"\1", 1);
+	record(22, noise, sizeof(noise));
+	record(23, noise, sizeof(noise));
+	check_cuts("a.test", 1, 0, JUDGE_OPAQUE, flight_len);
+}
+
+static void test_tls_changed(void)
+{
+	for (size_t piece = 1; piece < 120; piece += 7) {
+		size_t first;
+
+		put_hello("a.test", 500);
+		first = flight_len;
+		put_hello("b.test", piece);
+		check_cuts("a.test", 1, REASON_NAME_CHANGED, JUDGE_RECORDS, first);
+	}
+}
+
+static void test_tls_bad(void)
+{
+	struct judge j;
+	size_t n;
+
+	judge_init(&j);
+	CHECK(judge_feed(&j, (const uint8_t *)"SSH-2.0-x\r\n", 11, &n) == JUDGE_BAD);
+	CHECK(j.reason == REASON_NOT_TLS && n == 0);
+	judge_init(&j);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\0", 5, &n) == JUDGE_BAD);
+	CHECK(j.reason == REASON_BAD_TLS && n == 0);
+	judge_init(&j);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16\2", 2, &n) == JUDGE_BAD);
+	CHECK(j.reason == REASON_BAD_TLS);
+	put_hello("a b.test", 500);
+	check_cuts("", 0, REASON_BAD_NAME, JUDGE_FIRST, 0);
+	put_hello("a.test", 500);
+	record(24, (const uint8_t *)"\1", 1);
+	check_cuts("a.test", 1, REASON_BAD_TLS, JUDGE_RECORDS, flight_len - 6);
+}
+
+static void test_http(void)
+{
+	put_text("GET / HTTP/1.1\r\nHost: A.test:80\r\n\r\n"
+		 "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello"
+		 "PUT /y HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+		 "5\r\nhello\r\n0\r\nX: y\r\n\r\n"
+		 "GET /z HTTP/1.1\r\nHost: a.test\r\n\r\n");
+	check_cuts("a.test", 4, 0, JUDGE_HEAD, flight_len);
+}
+
+static void test_http_bad(void)
+{
+	size_t first;
+
+	put_text("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+	first = flight_len;
+	put_text("GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
+	check_cuts("a.test", 1, REASON_NAME_CHANGED, JUDGE_HEAD, first);
+	put_text("GET / HTTP/1.1\r\nHost: a.test\r\n\r\nno request at all");
+	check_cuts("a.test", 1, REASON_BAD_HTTP, JUDGE_HEAD, first);
+	put_text("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+	first = flight_len;
+	put_text("zz\r\n");
+	check_cuts("a.test", 1, REASON_BAD_HTTP, JUDGE_CHUNKS, first);
+}
+
+static void test_upgrade(void)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n"
+				      "Upgrade: websocket\r\n\r\n";
+	struct judge j;
+	size_t n;
+
+	for (int yes = 0; yes < 2; yes++) {
+		judge_init(&j);
+		CHECK(judge_feed(&j, (const uint8_t *)request, sizeof(request) - 1, &n) ==
+		      JUDGE_NAMED);
+		CHECK(judge_go_on(&j) == sizeof(request) - 1);
+		CHECK(judge_feed(&j, (const uint8_t *)"\x81\x05", 2, &n) == JUDGE_MORE && n == 0);
+		judge_upgraded(&j, yes);
+		CHECK(j.state == (yes ? JUDGE_OPAQUE : JUDGE_HEAD));
+	}
+}
+
+static void test_resume(void)
+{
+	static const char next[] = "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n";
+	struct judge j;
+	size_t n;
+
+	judge_resume(&j, PROTO_HTTP, (const uint8_t *)"a.test", 6, 3, 0);
+	CHECK(judge_feed(&j, (const uint8_t *)"abc", 3, &n) == JUDGE_MORE && n == 3);
+	CHECK(judge_feed(&j, (const uint8_t *)next, sizeof(next) - 1, &n) == JUDGE_BAD);
+	CHECK(j.reason == REASON_NAME_CHANGED);
+	judge_resume(&j, PROTO_TLS, (const uint8_t *)"a.test", 6, 0, 0);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x17", 1, &n) == JUDGE_MORE && n == 1);
+	CHECK(j.state == JUDGE_OPAQUE);
+}
+
+int main(void)
+{
+	if (judge_setup() != 0)
+		return 1;
+	test_tls();
+	test_tls_changed();
+	test_tls_bad();
+	test_http();
+	test_http_bad();
+	test_upgrade();
+	test_resume();
+	judge_cleanup();
+	TEST_DONE("judge");
+}
