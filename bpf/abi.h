@@ -67,13 +67,19 @@ struct flow_kern {
 	__u32 based; /* 1: base is valid */
 };
 
+/*
+ * A group's number means something in one policy only. A flow that does not have the number of
+ * the policy in force is looked at by user space.
+ */
+#define FLOW_GROUP(serial, group) (((serial) & 0xffff) << 16 | (group))
+
 /* One endpoint as user space sees it. One cache line. */
 struct flow_user {
 	__u64 forwarded; /* of `passed`: bytes written to the peer, whole writes only */
 	__u64 peer;	 /* socket cookie of the peer; 0: not paired, nothing is redirected */
 	__u32 opaque;	 /* client side: 1 ends FLOW_LOOK for good */
 	__u32 hold;	 /* 1: never redirect, user space wants to see every byte */
-	__u32 group;	 /* client side: number of the client's group */
+	__u32 group;	 /* client side: FLOW_GROUP(serial of the policy, group in it) */
 	__u32 worker;	 /* ring to send events to */
 	__u16 port;	 /* client side: destination port the rules are asked about */
 	__u16 pad16;
@@ -142,7 +148,8 @@ struct policy_head {
 	__u32 enforce;	      /* 0: the kernel denies nothing, user space reports */
 	__u32 min_version;    /* highest version a client must offer, 0x0303 */
 	__u32 ready;	      /* 1: the generation is complete */
-	__u32 pad[3];
+	__u32 serial;	      /* counts the loads */
+	__u32 pad[2];
 };
 
 /* name hash -> the sets of rules that speak of it; 0 is no set */

@@ -388,10 +388,10 @@ static struct policy_head *policy_in_force(__u32 *generation)
 static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 {
 	const struct policy_head *head;
-	__u32 generation = 0;
+	__u32 generation = 0, group = READ_ONCE(f->u[SIDE_CLIENT].group);
 
 	head = policy_in_force(&generation);
-	if (!head)
+	if (!head || group >> 16 != (head->serial & 0xffff))
 		return look(f);
 	if (s->name_off == s->name_end) {
 		if (proto != PROTO_TLS || head->no_sni != MISSING_DENY || !head->enforce)
@@ -409,7 +409,7 @@ static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 	}
 	if (proto == PROTO_TLS && s->max_version < head->min_version)
 		return deny(f, head, REASON_TLS_VERSION, 0);
-	if (ask_rules(s, generation, f->u[SIDE_CLIENT].group, f->u[SIDE_CLIENT].port) !=
+	if (ask_rules(s, generation, group & 0xffff, f->u[SIDE_CLIENT].port) !=
 	    VERDICT_ALLOW)
 		return deny(f, head, REASON_POLICY, s->rule);
 	if (!head->enforce && !f->v.name_len)

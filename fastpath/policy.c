@@ -360,6 +360,11 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 
 /* ---- for the maps ---- */
 
+void policy_set_serial(struct policy *p, uint32_t serial)
+{
+	p->head.serial = serial;
+}
+
 const struct policy_head *policy_head(const struct policy *p)
 {
 	return &p->head;

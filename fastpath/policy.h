@@ -68,6 +68,7 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 /* ---- for fastpath/ alone: the tables, to be copied into maps ---- */
 
 const struct policy_head *policy_head(const struct policy *p);
+void policy_set_serial(struct policy *p, uint32_t serial); /* before others see it */
 size_t policy_names(const struct policy *p); /* names in the table */
 size_t policy_decisions(const struct policy *p);
 /* Each calls fn for every entry until it returns non-zero, and returns that; else 0. */

@@ -33,6 +33,12 @@ static const struct conf *conf(const struct conn *c)
 	return policy_conf(c->w->policy);
 }
 
+/* By name: the number means something else after a reload. */
+static void set_rule(struct conn *c, uint32_t rule)
+{
+	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->w->policy, rule));
+}
+
 static void set_timer(struct conn *c, uint64_t ms)
 {
 	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
@@ -82,7 +88,7 @@ static void write_log(struct conn *c)
 		.allowed = c->allowed,
 		.enforced = c->enforced,
 		.reason = c->reason,
-		.rule = policy_rule_name(c->w->policy, c->rule),
+		.rule = c->rule,
 		.path = path_word(c),
 		.requests = c->requests,
 	};
@@ -126,7 +132,7 @@ void conn_info(const struct conn *c, struct flow_info *out)
 	out->dst = c->connected ? c->dst : c->original;
 	memcpy(out->name, c->name, c->name_len);
 	snprintf(out->group, sizeof(out->group), "%s", policy_group_name(c->w->policy, c->group));
-	snprintf(out->rule, sizeof(out->rule), "%s", policy_rule_name(c->w->policy, c->rule));
+	snprintf(out->rule, sizeof(out->rule), "%s", c->rule);
 	out->state = states[c->state];
 	out->path = path_word(c);
 	out->proto = c->proto;
@@ -243,6 +249,15 @@ void conn_deny(struct conn *c, unsigned why)
 	pump_retry(c);
 }
 
+/* The kernel has denied something behind what it had allowed. */
+static bool take_late_denial(struct conn *c)
+{
+	if (!c->in_map[SIDE_CLIENT] || c->why_late || flow_state(c->rec) != FLOW_DENY)
+		return false;
+	conn_deny(c, c->rec->v.reason);
+	return true;
+}
+
 /* true: enforce = no lets it through, and the log says so. */
 static bool only_reported(struct conn *c, unsigned why)
 {
@@ -277,6 +292,7 @@ static void start_carrying(struct conn *c)
 		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
 	if (!pump(c, SIDE_CLIENT))
 		return;
+	take_late_denial(c);
 	if (c->in_map[SIDE_UPSTREAM])
 		flow_kick(c->fd[SIDE_UPSTREAM]);
 	pump(c, SIDE_UPSTREAM);
@@ -437,7 +453,7 @@ static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
 	struct policy_verdict v =
 		policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
 
-	c->rule = v.rule;
+	set_rule(c, v.rule);
 	return v.allow;
 }
 
@@ -464,7 +480,7 @@ static unsigned ask(struct conn *c)
 	}
 	v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
 			 c->original.port);
-	c->rule = v.rule;
+	set_rule(c, v.rule);
 	return v.allow ? REASON_OK : REASON_POLICY;
 }
 
@@ -581,7 +597,7 @@ static void take_kernel_verdict(struct conn *c)
 
 	c->kernel_verdict = true;
 	c->proto = v->proto;
-	c->rule = v->rule;
+	set_rule(c, v->rule);
 	c->name_len = v->name_len;
 	memcpy(c->name, v->name, v->name_len);
 	c->name[c->name_len] = '\0';
@@ -595,7 +611,7 @@ static void look_for_verdict(struct conn *c)
 
 	if (c->judge || (state == FLOW_LOOK && (!c->rec || c->rec->v.look_at == 0))) {
 		look_at_first(c);
-	} else if (state == FLOW_DENY) {
+	} else if (state == FLOW_DENY && flow_passed(c->rec, SIDE_CLIENT) == 0) {
 		take_kernel_verdict(c);
 		conn_deny(c, c->rec->v.reason);
 	} else if (state != FLOW_NEW) {
@@ -758,9 +774,7 @@ void conn_event(struct conn *c, int side)
 		look_for_verdict(c);
 		return;
 	case CONN_OPEN:
-		if (side == SIDE_CLIENT && !c->why_late && flow_state(c->rec) == FLOW_DENY)
-			conn_deny(c, c->rec->v.reason);
-		else
+		if (!take_late_denial(c))
 			pump(c, side);
 		return;
 	case CONN_RESOLVE:
@@ -771,6 +785,18 @@ void conn_event(struct conn *c, int side)
 }
 
 /* ---- the beginning ---- */
+
+static uint32_t flow_group(const struct conn *c)
+{
+	return FLOW_GROUP(policy_head(c->w->policy)->serial, c->group);
+}
+
+void conn_policy_changed(struct conn *c)
+{
+	c->group = policy_group(c->w->policy, c->client.ip.s6_addr);
+	if (c->rec)
+		__atomic_store_n(&c->rec->u[SIDE_CLIENT].group, flow_group(c), __ATOMIC_RELEASE);
+}
 
 /* Puts the client's socket into the map; what has come already is judged before it returns. */
 static void enter_kernel_path(struct conn *c)
@@ -786,7 +812,7 @@ static void enter_kernel_path(struct conn *c)
 	c->rec = flow_record(s->fp, c->flow);
 	s->by_flow[c->flow] = c;
 	u = &c->rec->u[SIDE_CLIENT];
-	u->group = c->group;
+	u->group = flow_group(c);
 	u->worker = c->w->index;
 	u->port = c->original.port;
 	u->quiet = 1;
@@ -814,6 +840,7 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 	c->fd[SIDE_UPSTREAM] = -1;
 	c->flow = FLOW_NONE;
 	c->enforced = true;
+	set_rule(c, 0);
 	for (int side = 0; side < SIDE_COUNT; side++)
 		c->lane[side].pipe[0] = c->lane[side].pipe[1] = -1;
 	address_from_sockaddr(&c->client, client);

@@ -14,6 +14,8 @@
 #include "slowpath/judge.h"
 #include "slowpath/worker.h"
 
+#define RULE_NAME 64 /* [rule NAME] has at most 63 */
+
 enum conn_state {
 	CONN_HELLO,   /* no verdict yet */
 	CONN_RESOLVE, /* allowed: which address? */
@@ -59,11 +61,11 @@ struct conn {
 	unsigned why_late;   /* denied after it was open: the answer waits for the upstream's end */
 
 	struct endpoint_addr client, original, dst;
-	uint32_t group;
+	uint32_t group; /* in the worker's policy */
 	char name[NAME_BUF];
 	size_t name_len;
 	unsigned proto;
-	uint32_t rule;
+	char rule[RULE_NAME];
 	unsigned reason;
 	bool kernel_verdict, counted, connected, enforced, logged, allowed;
 	uint64_t requests;
@@ -85,6 +87,8 @@ void conn_event(struct conn *c, int side);
 void conn_close(struct conn *c, unsigned why, bool reset);
 /* Denies: answers the client as the protocol has it, then closes. */
 void conn_deny(struct conn *c, unsigned why);
+/* The worker has another policy: the client's group is asked for again. */
+void conn_policy_changed(struct conn *c);
 void conn_info(const struct conn *c, struct flow_info *out);
 /* Bytes carried: up and down, in all and by the kernel. */
 void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[SIDE_COUNT]);

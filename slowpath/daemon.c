@@ -30,6 +30,7 @@
 struct daemon {
 	const char *conf_path, *version;
 	struct policy *policy;	     /* in force */
+	uint32_t serial;	     /* of the policy read last */
 	struct policy *first;	     /* holds the configuration of the start */
 	struct shared shared;
 	struct worker *workers;
@@ -105,6 +106,7 @@ static bool reload(struct daemon *d, char *err)
 
 	if (!p)
 		return false;
+	policy_set_serial(p, ++d->serial);
 	if (d->shared.fp && fastpath_load_policy(d->shared.fp, p, err, ERR_LEN) != 0) {
 		policy_unref(p);
 		return false;

@@ -245,6 +245,8 @@ void worker_set_policy(struct worker *w, void *arg)
 
 	w->policy = policy_ref(arg);
 	resolver_reload(w->resolver, policy_conf(w->policy));
+	for (struct conn *c = w->conns; c; c = c->next)
+		conn_policy_changed(c);
 	policy_unref(old);
 }
 

@@ -381,14 +381,14 @@ def sigterm_drains(t):
 
 
 def refused(t):
+    """One that came in before the listener was closed is held by nobody: try again."""
     try:
-        sock = t.connect()
+        t.connect().close()
     except ConnectionRefusedError:
         return True
     except OSError:
-        return False
-    with sock:
-        return tls.read_to_end(sock)[1] == "rst"
+        pass
+    return False
 
 
 @test(**EACH)
