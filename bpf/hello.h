@@ -33,9 +33,11 @@
 #define SSL_V3 0x0300
 
 #define EXT_SERVER_NAME 0
+#define EXT_USE_SRTP 14
 #define EXT_PRE_SHARED_KEY 41
 #define EXT_SUPPORTED_VERSIONS 43
 #define EXT_NEXT_PROTO 0x3374
+#define EXT_CRYPTOPRO_BUG 0xfde8
 #define EXT_ECH 0xfe0d
 #define EXT_RENEGOTIATION 0xff01
 
@@ -61,6 +63,12 @@ PURE __u32 hello_high_bit(__u32 type)
 	return type == EXT_RENEGOTIATION ? 1 : type == EXT_ECH ? 2 : type == EXT_NEXT_PROTO ? 4 : 0;
 }
 
+/* Of DTLS, or of servers: OpenSSL refuses a hello with these, so it is not for us to wave by. */
+PURE int hello_misplaced(__u32 type)
+{
+	return type == EXT_USE_SRTP || type == EXT_CRYPTOPRO_BUG;
+}
+
 static long hello_ext(__u32 i, void *ctx)
 {
 	struct hello_walk *w = ctx;
@@ -76,7 +84,7 @@ static long hello_ext(__u32 i, void *ctx)
 	if (type < 64)
 		low = 1ULL << (type & 63);
 	high = hello_high_bit(type);
-	if (body.bad || w->seen & low || w->seen_high & high ||
+	if (body.bad || w->seen & low || w->seen_high & high || hello_misplaced(type) ||
 	    (type == EXT_PRE_SHARED_KEY && rd_left(&w->exts))) { /* RFC 8446 4.2.11: last */
 		w->bad = 1;
 		return LOOP_END;

@@ -84,6 +84,8 @@ static void extensions(void)
 	want(PARSE_BAD, EXTS("\xfe\x0d\0\0\xfe\x0d\0\0"));
 	want(PARSE_OK, EXTS(V13 "\0\x29\0\0"));
 	want(PARSE_BAD, EXTS("\0\x29\0\0" V13)); /* pre_shared_key is last */
+	want(PARSE_BAD, EXTS("\0\x0e\0\0")); /* use_srtp */
+	want(PARSE_BAD, EXTS("\xfd\xe8\0\0"));
 	want(PARSE_BAD, EXTS("\0"));
 	want(PARSE_BAD, EXTS("\0\x10\0"));
 	want(PARSE_BAD, EXTS("\0\x10\0\1"));

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What parsers.bpf.c answers for one input. Values behind a parser that failed mean nothing. */
+#ifndef SLUICE_TESTS_UNIT_PARSERS_H
+#define SLUICE_TESTS_UNIT_PARSERS_H
+
+#include "bpf/abi.h"
+#include "bpf/loop.h"
+
+struct parsed {
+	__u32 hello, hello_used, max_version, sni_off, sni_end;
+	__u32 records, seen; /* seen: in and out */
+	__u32 head, head_used, host_off, host_end, port, upgrade, chunked;
+	__u64 body_len;
+	__u32 name, name_len;
+	__u32 group, rule_port; /* in */
+	__u32 verdict, rule;
+	__u32 len; /* in */
+	__u8 text[NAME_BUF];
+	__u8 bytes[SCRATCH_LEN]; /* in */
+};
+
+#endif

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The parsers as the running kernel has verified, pruned and compiled them, against the same
+// code in user space. A kernel may load a program and yet have cut out of it what its verifier
+// wrongly thought dead (bpf/loop.h); only running it tells. Wants root.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include "bpf/hello.h"
+#include "bpf/http.h"
+#include "tests/unit/parsers.h"
+#include "tests/unit/sample.h"
+#include "tests/unit/test.h"
+
+#define INPUTS 6000
+#define NAMES 400
+#define GROUPS 3
+
+struct policy_tables {
+	struct name_sets *sets;
+	uint64_t *hashes;
+	int names, rules; /* the kernel's inner maps */
+};
+
+static struct policy_tables tables;
+static struct rule_decision found;
+
+static const struct name_sets *policy_name(const struct policy_tables *t, __u64 hash)
+{
+	for (int i = 0; i < NAMES; i++)
+		if (t->hashes[i] == hash)
+			return &t->sets[i];
+	return NULL;
+}
+
+static const struct rule_decision *policy_rule(const struct policy_tables *t,
+					       const struct rule_key *key)
+{
+	return bpf_map_lookup_elem(t->rules, key, &found) == 0 ? &found : NULL;
+}
+
+#include "bpf/verdict.h"
+
+static struct policy_head head = { .key = { 1, 2 }, .ready = 1, .default_allow = 1 };
+
+static struct bpf_object *open_program(int *prog_fd)
+{
+	const char *path = getenv("PARSERS_BPF");
+	struct bpf_object *o = bpf_object__open_file(path ? path : "tests/unit/parsers.bpf.o", NULL);
+	struct bpf_program *p;
+
+	if (!o)
+		return NULL;
+	bpf_object__for_each_program(p, o)
+		bpf_program__set_autoload(p, strcmp(bpf_program__name(p), "parsers") == 0);
+	if (bpf_object__load(o) != 0)
+		return NULL;
+	*prog_fd = bpf_program__fd(bpf_object__find_program_by_name(o, "parsers"));
+	return o;
+}
+
+static int map_fd(struct bpf_object *o, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(o, name);
+}
+
+static uint64_t hash_back(const uint8_t *name, size_t len)
+{
+	struct sip s;
+
+	sip_init(&s, head.key[0], head.key[1]);
+	while (len)
+		sip_byte(&s, name[--len]);
+	return sip_value(&s);
+}
+
+/* Short names of few letters, so that samples are below one another. */
+static size_t short_name(uint8_t *name)
+{
+	size_t len = 0;
+
+	for (uint32_t labels = 1 + sample_random(4); labels--;) {
+		for (uint32_t n = 1 + sample_random(labels == 1 ? 12 : 2); n--;)
+			name[len++] = "abc"[sample_random(2)];
+		if (labels)
+			name[len++] = '.';
+	}
+	return len;
+}
+
+static void fill_policy(struct bpf_object *o)
+{
+	struct name_sets *sets = calloc(NAMES, sizeof(*sets));
+	uint64_t *hashes = calloc(NAMES, sizeof(*hashes));
+	struct rule_decision d;
+	struct rule_key key = { .set = 0 };
+	uint8_t name[NAME_BUF];
+	uint32_t zero = 0;
+
+	tables.names = bpf_map_create(BPF_MAP_TYPE_HASH, NULL, 8, sizeof(*sets), NAMES, NULL);
+	tables.rules = bpf_map_create(BPF_MAP_TYPE_HASH, NULL, sizeof(key), sizeof(d), 4096, NULL);
+	for (int i = 0; i < NAMES; i++) {
+		hashes[i] = hash_back(name, short_name(name));
+		sets[i].here = sample_random(20);
+		sets[i].below = sample_random(20);
+		bpf_map_update_elem(tables.names, &hashes[i], &sets[i], BPF_NOEXIST);
+		for (int j = 0; j < i; j++) /* the first of a name counts */
+			if (hashes[j] == hashes[i])
+				hashes[i] = 0;
+	}
+	for (key.set = 1; key.set < 20; key.set++)
+		for (key.group = 0; key.group < GROUPS; key.group++)
+			for (key.port_class = 0; key.port_class < 3; key.port_class++) {
+				d.rule = sample_random(1000);
+				d.verdict = sample_random(3);
+				if (sample_random(2))
+					bpf_map_update_elem(tables.rules, &key, &d, 0);
+			}
+	tables.sets = sets;
+	tables.hashes = hashes;
+	CHECK(bpf_map_update_elem(map_fd(o, "policy_names"), &zero, &tables.names, 0) == 0);
+	CHECK(bpf_map_update_elem(map_fd(o, "policy_rules"), &zero, &tables.rules, 0) == 0);
+	CHECK(bpf_map_update_elem(map_fd(o, "policy_heads"), &zero, &head, 0) == 0);
+}
+
+static void fill_ports(struct bpf_object *o)
+{
+	uint16_t *classes = calloc(65536, sizeof(*classes));
+	uint32_t zero = 0;
+
+	for (uint32_t i = 0; i < 65536; i++)
+		classes[i] = i % 3;
+	CHECK(bpf_map_update_elem(map_fd(o, "policy_ports"), &zero, classes, 0) == 0);
+	free(classes);
+}
+
+static void run_kernel(int prog, int results, struct parsed *p)
+{
+	uint8_t packet[64] = { 0 };
+	uint32_t zero = 0;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
+
+	if (bpf_map_update_elem(results, &zero, p, 0) != 0 ||
+	    bpf_prog_test_run_opts(prog, &opts) != 0 || opts.retval != 0 ||
+	    bpf_map_lookup_elem(results, &zero, p) != 0) {
+		perror("parsers.bpf.o");
+		exit(1);
+	}
+}
+
+static int same_tls(const struct parsed *p, struct rd in, __u32 seen)
+{
+	struct hello h = { .used = 0 };
+	int rc = hello_parse(in, &h), next = tls_records(in, &seen);
+
+	/* the kernel says BAD for MORE too */
+	if ((rc == PARSE_OK) != (p->hello == PARSE_OK) || (int)p->records != next ||
+	    p->seen != seen)
+		return 0;
+	return rc != PARSE_OK ||
+	       (p->hello_used == h.used && p->max_version == h.max_version &&
+		p->sni_off == (h.has_name ? h.name.off : 0) &&
+		p->sni_end == (h.has_name ? h.name.end : 0));
+}
+
+static int same_http(const struct parsed *p, struct rd in)
+{
+	struct http h = { .used = 0 };
+	int rc = http_parse(in, &h);
+
+	if ((rc == PARSE_OK) != (p->head == PARSE_OK))
+		return 0;
+	return rc != PARSE_OK ||
+	       (p->head_used == h.used && p->host_off == (h.has_host ? h.host.off : 0) &&
+		p->host_end == (h.has_host ? h.host.end : 0) && p->port == h.port &&
+		p->upgrade == h.upgrade && p->body_len == h.body_len &&
+		p->chunked == (h.body == HTTP_BODY_CHUNKED));
+}
+
+static int same_verdict(const struct parsed *p, const uint8_t *name, uint32_t len)
+{
+	struct verdict_walk w = { .tables = tables };
+	uint32_t verdict;
+
+	w.name = name;
+	w.len = len;
+	w.group = (uint16_t)p->group;
+	w.port_class = (uint16_t)(p->rule_port % 3);
+	verdict_name(&w, &head);
+	verdict = w.best.verdict == VERDICT_NONE ? VERDICT_ALLOW : w.best.verdict;
+	return p->verdict == verdict && p->rule == w.best.rule;
+}
+
+static int same_name(const struct parsed *p, struct rd in)
+{
+	uint8_t name[NAME_BUF];
+	uint32_t len = 0, numeric = 0;
+	int rc = name_normalise(in, name, &len, &numeric);
+
+	if ((rc == PARSE_OK && !numeric) != (p->name == PARSE_OK))
+		return 0;
+	return p->name != PARSE_OK || (p->name_len == len && memcmp(p->text, name, len) == 0 &&
+				       same_verdict(p, name, len));
+}
+
+static void sample_short_name(struct sample *s)
+{
+	s->len = short_name(s->bytes);
+}
+
+static void compare(struct bpf_object *o, int prog, const struct samples *corpus,
+		    void (*make)(struct sample *), unsigned ok[4])
+{
+	static struct parsed p;
+	static struct sample s;
+	int results = map_fd(o, "results");
+	uint32_t seen;
+	struct rd in;
+
+	for (uint32_t i = 0; i < INPUTS; i++) {
+		if (make == sample_short_name) {
+			make(&s);
+			if (sample_random(4) == 0)
+				sample_mutate(&s);
+		} else {
+			sample_any(&s, corpus, i, make);
+		}
+		memset(&p, 0, sizeof(p));
+		p.len = (uint32_t)s.len;
+		memcpy(p.bytes, s.bytes, s.len);
+		seen = p.seen = sample_random(4);
+		p.group = sample_random(GROUPS);
+		p.rule_port = sample_random(3);
+		run_kernel(prog, results, &p);
+		rd_init(&in, s.bytes, (uint32_t)s.len);
+		CHECK(same_tls(&p, in, seen));
+		CHECK(same_http(&p, in));
+		CHECK(same_name(&p, in));
+		ok[0] += p.hello == PARSE_OK;
+		ok[1] += p.records != TLS_LOOK;
+		ok[2] += p.head == PARSE_OK;
+		ok[3] += p.name == PARSE_OK;
+	}
+}
+
+/* What may follow a hello. */
+static void sample_records(struct sample *s)
+{
+	static const uint8_t types[] = { 20, 21, 22, 22, 22, 23, 24 };
+	size_t body;
+
+	s->len = 0;
+	for (uint32_t n = 1 + sample_random(sample_random(8) ? 4 : 20); n--;) {
+		sample_u8(s, types[sample_random(sample_random(4) ? 5 : 7)]);
+		sample_u16(s, sample_random(32) ? 0x0303 : 0x0203);
+		body = sample_vec(s, 2);
+		sample_u8(s, sample_random(3));
+		sample_u8(s, sample_random(4));
+		sample_noise(s, 2);
+		sample_u8(s, sample_random(2) ? 3 : 4);
+		sample_noise(s, sample_random(20));
+		if (sample_random(4) == 0)
+			s->len = body + sample_random(6);
+		sample_length(s, body, 2);
+	}
+}
+
+int main(void)
+{
+	struct samples hellos = sample_folder("hello"), heads = sample_folder("http");
+	unsigned ok[4] = { 0 };
+	struct bpf_object *o;
+	int prog;
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "test_kernel_parsers: not root\n");
+		return 77;
+	}
+	o = open_program(&prog);
+	if (!o) {
+		perror("parsers.bpf.o does not load");
+		return 1;
+	}
+	fill_policy(o);
+	fill_ports(o);
+	compare(o, prog, &hellos, sample_hello, ok);
+	compare(o, prog, &hellos, sample_records, ok);
+	compare(o, prog, &heads, sample_head, ok);
+	compare(o, prog, &heads, sample_short_name, ok);
+	printf("kernel parsers: %u hellos, %u records, %u heads, %u names were good\n", ok[0], ok[1],
+	       ok[2], ok[3]);
+	CHECK(ok[0] > 500 && ok[1] > 500 && ok[2] > 500 && ok[3] > 500);
+	bpf_object__close(o);
+	TEST_DONE("test_kernel_parsers");
+}
