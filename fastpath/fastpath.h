@@ -27,6 +27,8 @@ struct fastpath {
 	struct flow *records; /* shared with the program */
 	size_t records_bytes;
 	uint32_t capacity;
+	uint64_t *lost; /* by worker, shared with the program */
+	size_t lost_bytes;
 
 	pthread_mutex_t pool_lock;
 	struct resting *pool; /* a queue: oldest first */

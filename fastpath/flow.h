@@ -100,5 +100,7 @@ static inline void flow_set_hold(struct flow *f, int side, bool hold)
 int flow_ring_fd(const struct fastpath *fp, unsigned worker);
 void flow_ring_read(struct fastpath *fp, unsigned worker,
 		    void (*fn)(void *ctx, const struct flow_event *e), void *ctx);
+/* How many events of this worker were lost so far: if it grew, look at every flow. */
+uint64_t flow_lost(const struct fastpath *fp, unsigned worker);
 
 #endif

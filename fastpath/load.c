@@ -73,19 +73,29 @@ static int open_rings(struct fastpath *fp)
 	return err;
 }
 
+/* An mmap-able array of n values of `size` bytes. */
+static int share(const struct bpf_map *map, size_t n, size_t size, void **at, size_t *bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t len = (n * size + page - 1) / page * page;
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*at = p;
+	*bytes = len;
+	return 0;
+}
+
 static int open_records(struct fastpath *fp)
 {
-	long page = sysconf(_SC_PAGESIZE);
-	size_t bytes = fp->capacity * sizeof(struct flow);
-	void *at;
+	int err = share(fp->skel->maps.flows, fp->capacity, sizeof(struct flow),
+			(void **)&fp->records, &fp->records_bytes);
 
-	bytes = (bytes + (size_t)page - 1) / (size_t)page * (size_t)page;
-	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(fp->skel->maps.flows),
-		  0);
-	if (at == MAP_FAILED)
-		return -errno;
-	fp->records = at;
-	fp->records_bytes = bytes;
+	err = err ?: share(fp->skel->maps.lost, fp->workers, sizeof(*fp->lost), (void **)&fp->lost,
+			   &fp->lost_bytes);
+	if (err)
+		return err;
 	fp->pool = calloc(fp->capacity, sizeof(*fp->pool));
 	if (!fp->pool)
 		return -ENOMEM;
@@ -102,6 +112,7 @@ static int size_maps(struct fastpath *fp)
 
 	err = err ?: bpf_map__set_max_entries(s->maps.socks, fp->capacity * SIDE_COUNT);
 	err = err ?: bpf_map__set_max_entries(s->maps.endpoints, fp->capacity * SIDE_COUNT);
+	err = err ?: bpf_map__set_max_entries(s->maps.lost, fp->workers);
 	return err ?: bpf_map__set_max_entries(s->maps.rings, fp->workers);
 }
 
@@ -259,6 +270,8 @@ void fastpath_close(struct fastpath *fp)
 	free(fp->rings);
 	if (fp->records)
 		munmap(fp->records, fp->records_bytes);
+	if (fp->lost)
+		munmap(fp->lost, fp->lost_bytes);
 	free(fp->pool);
 	for (int i = 0; i < POLICY_GENERATIONS; i++) {
 		if (fp->names_fd[i] >= 0)
@@ -303,4 +316,9 @@ void flow_ring_read(struct fastpath *fp, unsigned worker,
 	fp->rings[worker].fn = fn;
 	fp->rings[worker].ctx = ctx;
 	ring_buffer__consume(fp->rings[worker].rb);
+}
+
+uint64_t flow_lost(const struct fastpath *fp, unsigned worker)
+{
+	return __atomic_load_n(&fp->lost[worker], __ATOMIC_RELAXED);
 }

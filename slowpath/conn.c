@@ -716,7 +716,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (c->state == CONN_HELLO)
 		look_for_verdict(c);
-	else if (c->state == CONN_OPEN && pump(c, SIDE_CLIENT))
+	else if (c->state == CONN_OPEN && !take_late_denial(c) && pump(c, SIDE_CLIENT))
 		pump(c, SIDE_UPSTREAM);
 }
 

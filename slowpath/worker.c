@@ -177,13 +177,12 @@ static void catch_up(struct worker *w)
 static void on_lost_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
-	uint64_t stats[STAT_COUNT];
+	uint64_t lost = flow_lost(w->shared->fp, w->index);
 
 	(void)fd;
 	(void)what;
-	fastpath_stats(w->shared->fp, stats);
-	if (stats[STAT_EVENTS_LOST] != w->events_lost) {
-		w->events_lost = stats[STAT_EVENTS_LOST];
+	if (lost != w->events_lost) {
+		w->events_lost = lost;
 		catch_up(w);
 	}
 }
