@@ -626,15 +626,27 @@ static void look_for_verdict(struct conn *c)
 
 static void on_client(evutil_socket_t fd, short what, void *arg);
 
-static void client_event(struct conn *c, short what)
+/*
+ * An error comes as EV_WRITE, with EV_READ where that is asked for. A socket that is going to be
+ * read tells it then; the others are asked. Edge-triggered, every event says "writable" as well.
+ */
+static int error_of(struct conn *c, int side, short what)
 {
 	int error = 0;
 	socklen_t len = sizeof(error);
 
+	if (what & EV_WRITE && (!(what & EV_READ) || c->lane[side].eof || c->state != CONN_OPEN))
+		getsockopt(c->fd[side], SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
+static void client_event(struct conn *c, short what)
+{
+	int error = error_of(c, SIDE_CLIENT, what);
+
 	if (what & EV_CLOSED)
 		c->lane[SIDE_CLIENT].hup = true;
 	if (what & EV_WRITE) {
-		getsockopt(c->fd[SIDE_CLIENT], SOL_SOCKET, SO_ERROR, &error, &len);
 		if (error) {
 			if (c->state == CONN_HELLO)
 				client_gone(c);
@@ -648,7 +660,7 @@ static void client_event(struct conn *c, short what)
 		look_for_verdict(c);
 		return;
 	case CONN_OPEN:
-		if (what & EV_WRITE && !pump(c, SIDE_UPSTREAM))
+		if (what & EV_WRITE && pump_pending(c, SIDE_UPSTREAM) && !pump(c, SIDE_UPSTREAM))
 			return;
 		if (what & (EV_READ | EV_CLOSED))
 			pump(c, SIDE_CLIENT);
@@ -682,8 +694,7 @@ bool conn_upstream_gone(struct conn *c, unsigned why)
 static void on_upstream(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
-	int error = 0;
-	socklen_t len = sizeof(error);
+	int error;
 
 	(void)fd;
 	if (what & EV_CLOSED)
@@ -695,13 +706,13 @@ static void on_upstream(evutil_socket_t fd, short what, void *arg)
 	if (c->state != CONN_OPEN)
 		return;
 	if (what & EV_WRITE) {
-		getsockopt(c->fd[SIDE_UPSTREAM], SOL_SOCKET, SO_ERROR, &error, &len);
+		error = error_of(c, SIDE_UPSTREAM, what);
 		if (error) {
 			conn_upstream_gone(c, error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
 								   REASON_UPSTREAM_RESET);
 			return;
 		}
-		if (!pump(c, SIDE_CLIENT))
+		if (pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
 			return;
 	}
 	if (what & (EV_READ | EV_CLOSED))
@@ -760,7 +771,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			on_idle_look(c);
 		return;
 	case CONN_ANSWER:
-		conn_close(c, c->reason, false);
+		/* It has had its answer and still sends: unread bytes of a socket in the map do
+		   not make close() say so. */
+		conn_close(c, c->reason, true);
 		return;
 	case CONN_RESOLVE:
 		return;

@@ -110,6 +110,8 @@ void conn_answer(struct conn *c);
 
 /* Carries what can be carried from `side`; may call conn_close(): false then. */
 bool pump(struct conn *c, int side);
+/* Whether something waits for room in the other socket. */
+bool pump_pending(const struct conn *c, int side);
 /* Judges and moves the client's bytes before there is an upstream: fills lane[SIDE_CLIENT]. */
 enum judge_word pump_first(struct conn *c, bool *ended);
 /* Bytes of lane [SIDE_CLIENT] that are judged by user space are allowed now. */

@@ -441,6 +441,13 @@ static bool failed(struct conn *c, int side)
 	return conn_upstream_gone(c, REASON_UPSTREAM_RESET);
 }
 
+bool pump_pending(const struct conn *c, int side)
+{
+	const struct lane *l = &c->lane[side];
+
+	return l->off < l->cleared || l->in_pipe || c->why_late || c->dying;
+}
+
 bool pump(struct conn *c, int side)
 {
 	bool judging = side == SIDE_CLIENT ? !c->opaque : c->watch_answer;

@@ -186,7 +186,7 @@ static size_t make_hello(uint8_t *out, const char *name, bool want_answer)
 	put(&w, name, length);
 	close_vector(&w, sni, 2);
 
-	put_extension(&w, 23, NULL, 0); // extended_master_secret
+	put_extension(&w, 23, "", 0); // extended_master_secret
 	put_extension(&w, 10, groups, sizeof groups);
 	put_extension(&w, 11, points, sizeof points);
 	put_extension(&w, 13, signatures, sizeof signatures);

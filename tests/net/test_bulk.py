@@ -46,7 +46,8 @@ def upload(t, scheme):
     target = t.lab.path("put", name)
     if os.path.exists(target):
         os.unlink(target)
-    done = t.curl("-f", "-T", t.lab.path("www", name), t.url(scheme, "allowed.test", f"/put/{name}"))
+    done = t.curl("-f", "-T", t.lab.path("www", name),
+                  t.url(scheme, "allowed.test", f"/put/{name}"))
     assert done.returncode == 0, f"curl: {done.returncode} {done.stderr}"
     digest = hashlib.sha256()
     with open(target, "rb") as f:

@@ -189,7 +189,8 @@ def upgrade_makes_the_connection_opaque(t):
         data = b""
         while b"\r\n\r\n" not in data:
             data += sock.recv(65536)
-        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\n"
+                     b"Upgrade: x\r\nConnection: Upgrade\r\n\r\n")
         while block := sock.recv(65536):
             sock.sendall(block)
 

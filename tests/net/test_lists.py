@@ -29,7 +29,8 @@ def passes(t, name):
 def hundred_thousand_names(t):
     allowed = write(t, "allow.list", (f"h{i}.unlisted.test" for i in range(MANY)))
     blocked = write(t, "deny.list", (f"0.0.0.0 d{i}.allowed.test" for i in range(1000)))
-    sluice = t.own(changes={"rule many.allow": f"file:{allowed}", "rule many.deny": f"file:{blocked}"})
+    sluice = t.own(changes={"rule many.allow": f"file:{allowed}",
+                            "rule many.deny": f"file:{blocked}"})
     assert sluice.ask("status")["names"] >= MANY
     for i in 0, 1, 4711, MANY - 1:
         passes(t, f"h{i}.unlisted.test")

@@ -86,7 +86,8 @@ def no_sni(t):
 
 
 @test(ini={"tls.no_sni": "allow", "http.no_host": "allow",
-           "rule nets.allow": "10.77.2.2/32, fd77:2::2/128", "rule nets.deny": "10.77.2.8, fd77:2::8"})
+           "rule nets.allow": "10.77.2.2/32, fd77:2::2/128",
+           "rule nets.deny": "10.77.2.8, fd77:2::8"})
 def nameless_connections_are_judged_by_address(t):
     hello = tls.handmade_hello(None)
     answer, _ = t.send(hello + tls.record(b"\2\50", 21, 0x303))

@@ -291,5 +291,7 @@ int main(void)
 	       ok[2], ok[3]);
 	CHECK(ok[0] > 500 && ok[1] > 500 && ok[2] > 500 && ok[3] > 500);
 	bpf_object__close(o);
+	free(hellos.at);
+	free(heads.at);
 	TEST_DONE("test_kernel_parsers");
 }
