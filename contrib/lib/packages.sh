@@ -19,7 +19,7 @@ packages_demo=(
 
 # what the tests start, beside that
 packages_test=(
-	g++ git gnutls-bin gzip libclang-rt-14-dev mandoc nftables nodejs python3 strace tar wget
+	git gnutls-bin libclang-rt-14-dev nftables nodejs python3 strace wget xz-utils
 )
 
 is_installed() {
