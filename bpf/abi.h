@@ -109,10 +109,10 @@ struct flow_verdict {
 	__u32 reason;	 /* REASON_* */
 	__u16 proto;	 /* PROTO_* */
 	__u16 name_len;	 /* 0: no name */
-	__u8 name[NAME_BUF]; /* normalised, not terminated */
 	__u32 tls_seen;	 /* TLS_SEEN_* of bpf/hello.h */
 	__u32 pad32;
 	__u64 pad[2];
+	__u8 name[NAME_BUF]; /* normalised, not terminated; last: it is not zeroed for reuse */
 };
 
 struct flow {

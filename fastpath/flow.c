@@ -42,8 +42,8 @@ uint32_t flow_take(struct fastpath *fp)
 	pthread_mutex_lock(&fp->pool_lock);
 	flow = take_number(fp);
 	pthread_mutex_unlock(&fp->pool_lock);
-	if (flow != FLOW_NONE)
-		memset(&fp->records[flow], 0, sizeof(struct flow));
+	if (flow != FLOW_NONE) /* but for the name, which is valid only with its length */
+		memset(&fp->records[flow], 0, offsetof(struct flow, v.name));
 	return flow;
 }
 

@@ -57,14 +57,15 @@ void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[
 	}
 }
 
-/* "kernel": it gave the verdict and user space carried no more than the first flight. */
+/* "kernel": it gave the verdict and user space carried no more than the first flight. "user": it
+   had no part in it. */
 static const char *path_word(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], first = 0;
 
 	conn_bytes(c, all, kernel);
 	if (kernel[SIDE_CLIENT] + kernel[SIDE_UPSTREAM] == 0)
-		return c->kernel_verdict && !c->connected ? "kernel" : "user";
+		return !c->kernel_verdict ? "user" : c->connected ? "mixed" : "kernel";
 	if (c->rec && c->kernel_verdict)
 		first = c->first_flight;
 	return c->kernel_verdict && all[SIDE_UPSTREAM] == kernel[SIDE_UPSTREAM] &&
@@ -181,10 +182,10 @@ static void close_fd(struct conn *c, int side, bool reset)
 
 	if (c->fd[side] < 0)
 		return;
-	event_del(&c->ev[side]);
 	if (reset)
 		setsockopt(c->fd[side], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(c->fd[side]); /* takes it out of the map as well; never delete it there */
+	event_del(&c->ev[side]); /* after it: epoll has forgotten the socket by now */
 	c->fd[side] = -1;
 }
 
@@ -337,7 +338,7 @@ void conn_promote(struct conn *c)
 	flow_kick(c->fd[SIDE_UPSTREAM]);
 }
 
-static int socket_error(struct conn *c, int side)
+int conn_socket_error(const struct conn *c, int side)
 {
 	int error = 0;
 	socklen_t len = sizeof(error);
@@ -417,7 +418,7 @@ static void connect_next(struct conn *c, unsigned last_failure)
 /* A failure comes as readable and writable; so does a server that speaks or ends at once. */
 static void on_connected(struct conn *c, short what)
 {
-	int error = what & EV_READ ? socket_error(c, SIDE_UPSTREAM) : 0;
+	int error = what & EV_READ ? conn_socket_error(c, SIDE_UPSTREAM) : 0;
 
 	if (error)
 		connect_next(c, connect_failure(error));
@@ -668,11 +669,12 @@ static void look_for_verdict(struct conn *c)
 static int error_of(struct conn *c, int side, short what)
 {
 	bool reads = event_get_events(&c->ev[side]) & EV_READ;
+	bool will = c->state == CONN_HELLO || (c->state == CONN_OPEN && !c->lane[side].eof) ||
+		    (c->in_map[side] && flow_passed(c->rec, side) != c->lane[side].read);
 
-	if (reads && (!(what & EV_READ) || c->state == CONN_HELLO ||
-		      (c->state == CONN_OPEN && !c->lane[side].eof)))
+	if (reads && (will || !(what & EV_READ)))
 		return 0;
-	return socket_error(c, side);
+	return conn_socket_error(c, side);
 }
 
 static void client_event(struct conn *c, short what)
@@ -913,8 +915,8 @@ static unsigned admit(struct conn *c)
 	c->counted = clients_enter(c->w->shared->clients, &c->client.ip, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
-	if (address_original(c->fd[SIDE_CLIENT], &c->original) != 0 ||
-	    address_is_own_listener(start, &c->original))
+	if (address_original(c->fd[SIDE_CLIENT], start, address_is_v4(&c->client.ip),
+			     &c->original) != 0)
 		return REASON_LOOP;
 	return REASON_OK;
 }

@@ -111,6 +111,8 @@ void conn_answer(struct conn *c);
 /* The flow is worth it: the upstream's socket goes into the map too, and the kernel carries. Pump
    both sides then. */
 void conn_promote(struct conn *c);
+/* SO_ERROR, which is gone then: 0 or an errno. */
+int conn_socket_error(const struct conn *c, int side);
 /* Asks to be told when the socket of `side` takes bytes again. */
 void conn_watch_room(struct conn *c, int side);
 

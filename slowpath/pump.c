@@ -288,6 +288,21 @@ static int take(struct conn *c, int side, const uint8_t *data, size_t n)
 
 /* ---- reading ---- */
 
+/*
+ * The source says that nothing follows. It also does when a reset came right behind the FIN; then
+ * what was announced is not a FIN but an error.
+ */
+static int source_ended(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	l->eof = true;
+	if (l->hup || conn_socket_error(c, side) == 0)
+		return CARRY_WAIT;
+	c->broken = side;
+	return CARRY_FAILED;
+}
+
 /* recv() and what its answers mean. CARRY_ON: *n bytes are in the scratch. */
 static int read_some(struct conn *c, int side, size_t *n)
 {
@@ -306,7 +321,7 @@ static int read_some(struct conn *c, int side, size_t *n)
 	if (c->in_map[side] && flow_passed(c->rec, side) != l->read)
 		pump_retry(c);
 	else if (got == 0)
-		l->eof = true;
+		return source_ended(c, side);
 	return CARRY_WAIT;
 }
 
@@ -383,10 +398,8 @@ static int pipe_in(struct conn *c, int side)
 	l->ready = n > 0;
 	if (n < 0)
 		return wait_or_fail(c, side);
-	if (n == 0) {
-		l->eof = true;
-		return CARRY_WAIT;
-	}
+	if (n == 0)
+		return source_ended(c, side);
 	l->in_pipe = (uint32_t)n;
 	l->read += (uint64_t)n;
 	return CARRY_ON;
