@@ -11,13 +11,11 @@ or from the wrong copy shows. All of it holds without a daemon as well (--mode p
 import contextlib
 import random
 import signal
-import threading
 
 import rawtcp
 import tls
 from case import test
-from rawtcp import ACK, FIN, PSH, URG
-from servers import RawServer
+from rawtcp import ACK, FIN, PSH
 
 ROUND, ROUNDS = 100, 30  # so many that the kernel carries in the end
 OPENING = tls.handmade_hello(b"raw.test") + tls.application(b"the flow is opaque from here on")
@@ -227,3 +225,204 @@ def hole_is_filled_exactly(t):
         flow.probe(300, body[300:600])
         flow.say(0, body[:300])
     in_both_stages(t, body, send, overlaps=0)
+
+
+# --- FIN -----------------------------------------------------------------------------------------
+
+@test(core=True, plain=True)
+def fin_in_a_segment_that_repeats(t):
+    body = payload(600)
+
+    def send(flow):
+        flow.say(0, body[:400])
+        flow.send(300, repeat(body, 300, 400, 600), flags=ACK | PSH | FIN)
+    in_both_stages(t, body, send)
+
+
+@test(core=True, plain=True)
+def fin_behind_nothing_but_repetition(t):
+    """A sender that has not seen our acknowledgement puts its last bytes and its FIN together."""
+    body = payload(600)
+
+    def send(flow):
+        flow.say(0, body)
+        flow.send(400, other(body[400:]), flags=ACK | PSH | FIN)
+    in_both_stages(t, body, send)
+
+
+@test(core=True, plain=True)
+def fin_comes_before_a_hole_is_filled(t):
+    body = payload(600)
+
+    def send(flow):
+        flow.say(0, body[:200])
+        flow.probe(400, body[400:], flags=ACK | PSH | FIN)
+        flow.send(100, repeat(body, 100, 200, 450))
+    in_both_stages(t, body, send, overlaps=2)
+
+
+# --- the first flight ----------------------------------------------------------------------------
+
+ALLOWED, DENIED = b"raw.test", b"bad.name"  # as long as each other
+HELLO, OTHER_HELLO = tls.handmade_hello(ALLOWED), tls.handmade_hello(DENIED)
+NAME_AT = HELLO.index(ALLOWED)
+RECORD = tls.application(payload(300))
+
+
+def flights(first, second):
+    """
+    Segments (place, bytes) of a hello: the name is in both copies, `first`'s comes first. Cut
+    behind the name, so that the hello is not whole; or whole, with what follows overlapping it.
+    """
+    cut = NAME_AT + len(ALLOWED) + 3
+    yield (0, first[:cut]), (NAME_AT - 4, second[NAME_AT - 4:] + RECORD)
+    yield (0, first[:cut]), (0, second + RECORD)
+    yield (0, first[:cut]), (1, second[1:cut + 1]), (2, second[2:] + RECORD)
+    yield (0, first), (NAME_AT - 4, second[NAME_AT - 4:] + RECORD)
+    yield (0, first), (0, second + RECORD)
+    yield (0, first + RECORD[:50]), (NAME_AT, second[NAME_AT:] + RECORD)
+    yield (0, first + RECORD[:50]), (len(first) - 9, second[-9:] + other(RECORD[:50]) + RECORD[50:])
+
+
+@contextlib.contextmanager
+def held(t, hold):
+    """The daemon meanwhile sees nothing: what comes is queued before it accepts."""
+    if not (hold and t.sluice):
+        yield
+        return
+    t.sluice.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        t.sluice.signal(signal.SIGCONT)
+
+
+def send_flight(t, wire, segments, hold):
+    tcp = rawtcp.connect(wire, t.server("raw"), 443, seconds=10 * t.scale)
+    with held(t, hold):
+        for at, data in segments:
+            if tcp.was_reset or tcp.ended:
+                break  # it has been answered already
+            tcp.probe(at, data)
+    return tcp
+
+
+@test(core=True, plain=True, seconds=60)
+def name_of_the_first_copy_is_allowed(t):
+    for hold in False, True:
+        for segments in flights(HELLO, OTHER_HELLO):
+            got = []
+
+            def server(sock):
+                got.append(tls.read_exactly(sock, len(HELLO) + len(RECORD)))
+                sock.sendall(ANSWER)
+                got.append(tls.read_to_end(sock))
+
+            with t.raw_server(server), client_wire(t) as wire:
+                with send_flight(t, wire, segments, hold) as tcp:
+                    assert tcp.read_exactly(len(ANSWER)) == ANSWER
+                    tcp.send(len(HELLO) + len(RECORD), flags=ACK | FIN)
+                    assert tcp.read_to_end() == (b"", "fin")
+            assert got[0] == HELLO + RECORD, difference(got[0], HELLO + RECORD)
+            assert got[1] == (b"", "fin"), f"{len(got[1][0])} bytes too many, {got[1][1]}"
+            t.logged(name=ALLOWED.decode(), reason="ok", verdict="allow")
+
+
+@test(core=True, seconds=60)
+def name_of_the_first_copy_is_denied(t):
+    for hold in False, True:
+        for segments in flights(OTHER_HELLO, HELLO):
+            before = t.lab.packets("raw", t.family)
+            with client_wire(t) as wire, send_flight(t, wire, segments, hold) as tcp:
+                data, end = tcp.read_to_end()
+            assert data == tls.ACCESS_DENIED_ALERT, f"answer {data[:100]!r}, {end}"
+            t.logged(name=DENIED.decode(), reason="policy", verdict="deny")
+            assert t.lab.packets("raw", t.family) == before, "the server got packets"
+
+
+@test(core=True, plain=True)
+def request_head_is_repeated(t):
+    """HTTP: the second head overlaps the end of the first request."""
+    body = payload(300)
+    first = f"POST /1 HTTP/1.1\r\nHost: raw.test\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    second = b"GET /2 HTTP/1.1\r\nHost: raw.test\r\n\r\n"
+    stream = first + body + second
+    got = []
+
+    def server(sock):
+        got.append(tls.read_exactly(sock, len(stream)))
+        sock.sendall(ANSWER)
+        got.append(tls.read_to_end(sock))
+
+    for known in 20, len(first), len(first) + 100, len(first) + len(body):
+        got.clear()
+        with t.raw_server(server, port=80), client_wire(t) as wire:
+            with rawtcp.connect(wire, t.server("raw"), 80, seconds=10 * t.scale) as tcp:
+                tcp.say(0, stream[:known])
+                tcp.say(known - 20, repeat(stream, known - 20, known, len(stream)))
+                assert tcp.read_exactly(len(ANSWER)) == ANSWER
+                tcp.send(len(stream), flags=ACK | FIN)
+                assert tcp.read_to_end() == (b"", "fin")
+        assert got == [stream, (b"", "fin")], difference(got[0], stream)
+        t.logged(name="raw.test", reason="ok")
+
+
+# --- from the first byte to the last -------------------------------------------------------------
+
+def overlapping_rounds(tcp, begin, exchange):
+    """Messages of which each repeats half of the one before."""
+    message, at = b"", begin
+    for i in range(ROUNDS):
+        before, message = message, payload(ROUND + i)[:ROUND]
+        half = before[len(before) // 2:]
+        tcp.send(at - len(half), other(half) + message)
+        exchange(message)
+        at += ROUND
+    return at
+
+
+@test(core=True, plain=True)
+def every_message_of_the_client_repeats(t):
+    server = Server(ROUNDS, 0)
+    with t.raw_server(server), client_wire(t) as wire:
+        tcp, at = opened(t, wire, 0, 0x1000)
+        with tcp:
+            def echo(message):
+                assert tcp.read_exactly(ROUND) == message
+            at = overlapping_rounds(tcp, at, echo)
+            assert tcp.read_exactly(len(ANSWER)) == ANSWER
+            tcp.send(at, flags=ACK | FIN)
+            assert tcp.read_to_end() == (b"", "fin")
+    assert server.rest == (b"", "fin")
+    t.logged(name="raw.test", reason="ok")
+
+
+@test(core=True, ini={"policy.destination": "original"})
+def every_message_of_the_server_repeats(t):
+    """
+    The upstream's socket enters the map in the middle of its stream, and whatever skb is the first
+    then begins before what user space has read.
+    """
+    wire = rawtcp.Wire(t.lab, "server", t.family)
+    with contextlib.closing(wire), t.lab.connect(wire.address, 443, t.client("client")) as sock:
+        sock.settimeout(10 * t.scale)
+        sock.sendall(OPENING)
+        with rawtcp.accept(wire, 443, 0xffffff00, 10 * t.scale) as tcp:
+            assert tcp.read_exactly(len(OPENING)) == OPENING
+
+            def exchange(message):
+                assert tls.read_exactly(sock, ROUND) == message
+                sock.sendall(message)
+                assert tcp.read_exactly(ROUND) == message
+
+            before = carried_and_overlaps(t)
+            at = overlapping_rounds(tcp, 0, exchange)
+            after = carried_and_overlaps(t)
+            tcp.send(at - 9, other(b"the last."), flags=ACK | FIN)
+            assert tls.read_to_end(sock) == (b"", "fin")
+            sock.close()
+            assert tcp.read_to_end() == (b"", "fin")
+    if t.mode == "on":
+        assert after[1] - before[1] > ROUND, "the kernel has not carried"
+        assert after[2] > before[2], "nothing was cut off"
+    t.logged(name="raw.test", reason="ok")
