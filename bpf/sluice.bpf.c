@@ -674,7 +674,7 @@ static int cut_overlap(struct __sk_buff *skb, struct flow_kern *k, struct tcp_so
 	c.len = k->next - seq;
 	if (c.len) {
 		count(STAT_OVERLAPS);
-		if (c.len >= skb->len)
+		if (c.len > skb->len)
 			return -1;
 		bpf_loop(CUTS_MAX, cut_some, &c, 0);
 	}
@@ -708,6 +708,8 @@ int sluice_verdict(struct __sk_buff *skb)
 	if (cut_overlap(skb, &f->k[side], tp) != 0)
 		return give_up(f, flow, side);
 	len = skb->len;
+	if (len == 0) /* only its FIN was new: as above */
+		return SK_DROP;
 	if (side == SIDE_CLIENT)
 		act = judge(skb, f);
 	if (act == ACT_DROP)
