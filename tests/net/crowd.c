@@ -5,7 +5,7 @@
  *   crowd serve ADDRESS PORT
  *   crowd drive ADDRESS PORT OPENING [-m stream|echo|reset|ends] [-n COUNT] [-c CONCURRENT]
  *               [-r PER_SECOND] [-u UP] [-d DOWN] [-s up|down] [-w WARM] [-z CUT] [-h] [-k KIND]
- *               [-b SOURCE]...
+ *               [-p PIECE] [-b SOURCE]...
  *
  * A client sends OPENING (hex: whatever makes the flow an allowed one), then an order that says
  * what the connection is for. The server looks for the order in what comes, so it knows no
@@ -19,6 +19,7 @@
  *   ends    the first CUT bytes of OPENING, then whatever the other side does until it ends
  *
  * -s: who receives in this direction reads WARM bytes and then nothing, until it is told to.
+ * -p: a client writes in pieces of this size, each a segment of its own.
  * -h: connections wait for "go" after the server's answer. -k: a number from 0 to 15 under which
  * the server counts.
  *
@@ -98,13 +99,13 @@ static struct {
 	size_t opening_len, cut;
 	struct order order;
 	bool stall_down;
-	uint64_t count, concurrent, rate;
+	uint64_t count, concurrent, rate, piece;
 	struct timespec begin;
 
 	uint64_t started, open, greeted, done, fin, rst, refused, wrong, in, out, most;
 	struct kind kinds[KINDS];
 	char error[240];
-} g = { .count = 1, .cut = SIZE_MAX };
+} g = { .count = 1, .cut = SIZE_MAX, .piece = BLOCK };
 
 static void die(const char *what)
 {
@@ -283,14 +284,16 @@ static uint64_t may_send(const struct flow *f)
 
 static bool write_stream(struct flow *f)
 {
-	size_t n, taken = 1;
+	size_t n, taken = 0;
 
-	while (taken && f->sent < may_send(f)) {
-		n = may_send(f) - f->sent < BLOCK ? may_send(f) - f->sent : BLOCK;
+	do {
+		if (f->sent == may_send(f))
+			break;
+		n = may_send(f) - f->sent < g.piece ? may_send(f) - f->sent : g.piece;
 		if (!send_raw(f, bytes_of(f->seed_out, f->sent, n), n, &taken))
 			return false;
 		f->sent += taken;
-	}
+	} while (taken && g.piece == BLOCK && f->sent < may_send(f));
 	if (f->sent == f->to_send && !f->shut) {
 		shutdown(f->fd, SHUT_WR);
 		f->shut = true;
@@ -472,6 +475,8 @@ static void open_one(void)
 		die("socket");
 	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (g.piece != BLOCK) /* writable only when all has been sent */
+		set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1);
 	f = flow_new(fd);
 	f->number = (uint32_t)g.started++;
 	f->kind = g.order.kind;
@@ -766,7 +771,7 @@ static void options(int argc, char **argv)
 	static const char *const modes[] = { "stream", "echo", "reset", "ends", NULL };
 	static const char *const sides[] = { "up", "down", NULL };
 
-	for (int c; (c = getopt(argc, argv, "m:n:c:r:u:d:s:w:z:hk:b:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "m:n:c:r:u:d:s:w:z:hk:p:b:")) != -1;) {
 		uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (c) {
@@ -780,6 +785,7 @@ static void options(int argc, char **argv)
 			g.stall_down = find(sides, optarg) == 1;
 			g.order.flags |= g.stall_down ? 0 : STALL_UP;
 			break;
+		case 'p': g.piece = n && n < BLOCK ? n : BLOCK; break;
 		case 'w': g.order.warm = n; break;
 		case 'z': g.cut = n; break;
 		case 'h': g.hold = true; break;
