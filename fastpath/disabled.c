@@ -39,6 +39,12 @@ void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT])
 	memset(out, 0, sizeof(*out) * STAT_COUNT);
 }
 
+size_t fastpath_used(struct fastpath *fp)
+{
+	(void)fp;
+	return 0;
+}
+
 size_t fastpath_capacity(const struct fastpath *fp)
 {
 	(void)fp;

@@ -39,6 +39,7 @@ void fastpath_close(struct fastpath *fp);
 /* Totals of the program's counters, REASON_* and STAT_*. */
 void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT]);
 size_t fastpath_capacity(const struct fastpath *fp); /* records in all */
+size_t fastpath_used(struct fastpath *fp);	     /* of these lent to connections */
 
 /* A record for a new connection, zeroed, or FLOW_NONE when there is none. Any thread. */
 uint32_t flow_take(struct fastpath *fp);

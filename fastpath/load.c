@@ -286,6 +286,16 @@ size_t fastpath_capacity(const struct fastpath *fp)
 	return fp->capacity;
 }
 
+size_t fastpath_used(struct fastpath *fp)
+{
+	size_t used;
+
+	pthread_mutex_lock(&fp->pool_lock);
+	used = fp->capacity - fp->pool_len;
+	pthread_mutex_unlock(&fp->pool_lock);
+	return used;
+}
+
 void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT])
 {
 	int cpus = libbpf_num_possible_cpus();

@@ -222,7 +222,7 @@ static const void *answer(struct conn *c, unsigned why, char **owned, size_t *le
 {
 	*owned = NULL;
 	if (c->proto == PROTO_TLS && conf(c)->deny_tls == DENY_TLS_ALERT &&
-	    why < REASON_UPSTREAM_REFUSED) {
+	    why < REASON_UPSTREAM_REFUSED && why != REASON_LIMIT) {
 		*len = DENY_TLS_LEN;
 		return deny_tls_alert;
 	}
@@ -354,6 +354,12 @@ static unsigned connect_failure(int error)
 		return REASON_UPSTREAM_TIMEOUT;
 	case ECONNRESET:
 		return REASON_UPSTREAM_RESET;
+	case EMFILE: /* of descriptors, memory and ports: our lack, not the destination's word */
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case EADDRNOTAVAIL:
+		return REASON_LIMIT;
 	}
 	return REASON_UPSTREAM_REFUSED;
 }

@@ -134,6 +134,7 @@ static void collect_stats(struct daemon *d, struct stats *s)
 		fastpath_stats(d->shared.fp, kernel);
 		s->events_lost = kernel[STAT_EVENTS_LOST];
 		s->overlaps = kernel[STAT_OVERLAPS];
+		s->records_used = fastpath_used(d->shared.fp);
 	}
 }
 

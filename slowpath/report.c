@@ -31,6 +31,7 @@ static const struct {
 	{ "bytes_up_user", offsetof(struct stats, bytes_up_user) },
 	{ "bytes_down_user", offsetof(struct stats, bytes_down_user) },
 	{ "flows_kernel", offsetof(struct stats, flows_kernel) },
+	{ "records_used", offsetof(struct stats, records_used) },
 	{ "events_lost", offsetof(struct stats, events_lost) },
 	{ "overlaps", offsetof(struct stats, overlaps) },
 	{ "log_lost", offsetof(struct stats, log_lost) },
