@@ -223,6 +223,7 @@ class Bench:
 
     def rows(self, contender):
         return [row for row in ROWS if self.wanted.row(row)
+                and row.part in getattr(contender, "parts", parts())
                 and (row.all_cpus or not contender.name.endswith(ALL))]
 
     def rounds(self, contender):

@@ -113,6 +113,7 @@ stream {
         listen 0.0.0.0:@listener@ backlog=@backlog@@reuseport@;
         ssl_preread on;
         proxy_timeout 1h;
+        proxy_buffer_size 64k;
         proxy_pass $upstream;
     }
 }
@@ -145,7 +146,7 @@ class Haproxy(Peer):
 global
     nbthread @workers@
     log stdout format raw local0
-    stats socket @dir@/control level admin
+    tune.bufsize 65536
 
 defaults
     mode tcp
@@ -176,10 +177,109 @@ backend server
         return run([self.program, "-v"]).stdout.splitlines()[0]
 
 
-PEERS = Nginx, Haproxy
+class HaproxySplice(Haproxy):
+    """For bulk alone: where bytes are few at a time, splicing costs it a quarter and more."""
+    name, what = "haproxy-splice", "the same, all spliced, pipes of 1 MB"
+    parts = "bulk", "cost"
+    scales = False
+    config = Haproxy.config.replace("option splice-auto", "option splice-request\n"
+                                    "    option splice-response").replace(
+        "tune.bufsize 65536", "tune.pipesize 1048576")
 
 
-def logged_bytes(contender):
-    """Of a peer: what it has written to its access log and to standard output."""
-    return sum(os.path.getsize(contender.file(name)) for name in ("access.log", "out")
-               if os.path.exists(contender.file(name)))
+# --- sniproxy -------------------------------------------------------------------------------
+
+class Sniproxy(Peer):
+    """One process has one thread; several share the port."""
+    name, what, program_name = "sniproxy", "table on the SNI", "sniproxy"
+    config = """\
+user root
+pidfile @dir@/pid
+error_log {
+    filename @dir@/errors.log
+}
+access_log {
+    filename @dir@/access.log
+}
+listener 0.0.0.0:@listener@ {
+    protocol tls
+    reuseport yes
+    table names
+}
+table names {
+    ^@pattern@$ @target@:@port@
+}
+"""
+
+    def values(self):
+        return {**super().values(), "pattern": NAME.replace(".", "\\\\.")}
+
+    def arguments(self):
+        return ["-f", "-c", self.config_path, "-n", str(DESCRIPTORS)]
+
+    def copies(self):
+        return self.workers
+
+    def version(self):
+        return f"sniproxy {run([self.program, '-V']).stdout.split()[-1]}"
+
+
+# --- squid ----------------------------------------------------------------------------------
+
+class Squid(Peer):
+    name, what, program_name = "squid", "intercept, ssl_bump: peek, splice, terminate", "squid"
+    config = """\
+https_port 0.0.0.0:@listener@ intercept ssl-bump generate-host-certificates=off tls-cert=@dir@/ca.pem@queues@
+http_port 127.0.0.1:3128
+acl step1 at_step SslBump1
+acl allowed ssl::server_name @name@
+ssl_bump peek step1
+ssl_bump splice allowed
+ssl_bump terminate all
+http_access allow all
+cache deny all
+hosts_file @dir@/hosts
+logformat line %ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %ssl::>sni %Sh/%<a
+access_log stdio:@dir@/access.log logformat=line
+buffered_logs on
+cache_log @dir@/errors.log
+cache_store_log none
+coredump_dir @dir@
+pid_filename @dir@/pid
+netdb_filename none
+pinger_enable off
+client_db off
+max_filedescriptors @descriptors@
+workers @workers@
+shutdown_lifetime 0 seconds
+"""
+
+    def prepare(self):
+        with open(self.file("hosts"), "w", encoding="ascii") as f:
+            f.writelines(f"{TARGET} {name}\n" for name in (NAME, DENIED))
+        run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-subj", "/CN=unused", "-days", "2", "-keyout", self.file("key"),
+             "-out", self.file("certificate")])
+        with open(self.file("ca.pem"), "w", encoding="ascii") as ca:
+            for name in "key", "certificate":
+                with open(self.file(name), encoding="ascii") as f:
+                    ca.write(f.read())
+        run(["chown", "-R", "proxy:proxy", self.folder])
+
+    def values(self):
+        return {**super().values(), "queues": " worker-queues" if self.workers > 1 else ""}
+
+    def arguments(self):
+        """-N: a single process that does it all."""
+        return ["-f", self.config_path, "-n", self.service(), *(
+            ["-N"] if self.workers == 1 else ["--foreground"])]
+
+    def service(self):
+        """The name of its shared memory."""
+        return "".join(c for c in os.path.basename(self.lab.dir) + self.name if c.isalnum())
+
+    def version(self):
+        return run([self.program, "-v"]).stdout.splitlines()[0]
+
+
+PEERS = Nginx, Haproxy, HaproxySplice, Sniproxy, Squid
