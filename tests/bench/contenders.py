@@ -7,6 +7,7 @@ A contender has a name, `what` for the table, the path of its `program` (None: t
 """
 
 import collections
+import contextlib
 import os
 import signal
 
@@ -20,7 +21,7 @@ TARGET, PORT = SERVERS["raw"][0], 443
 ALL = "-all"  # at the end of a name: with all CPUs
 
 
-class Skipped(Exception):
+class Absent(Exception):
     """A contender that cannot take part; the table says so."""
 
 
@@ -54,10 +55,11 @@ class Log:
     def __init__(self, daemon):
         self.daemon, self.at = daemon, 0
 
-    def forget(self):
-        """What was written until now."""
-        self.daemon.quiet()
-        self.at = self.daemon.log.mark()
+    def empty(self):
+        """Before the daemon starts."""
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.daemon.log.path)
+        self.at = 0
 
     def lines(self, least):
         """The new lines, when no connection is open and there are enough of them."""
@@ -92,9 +94,9 @@ class SluiceContender:
         self.log = Log(self.daemon)
 
     def start(self):
+        self.log.empty()
         self.daemon.write()  # the others have the same file
         self.daemon.start()
-        self.log.forget()
 
     def stop(self):
         self.daemon.stop()

@@ -4,10 +4,12 @@
 import contextlib
 import os
 import re
+import time
 
 from netns import until
 
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+SETTLE_S, SETTLE_TURNS, SETTLED_KB = 0.2, 20, 256
 
 
 # --- processes ------------------------------------------------------------------------------
@@ -57,21 +59,17 @@ def _numbers(path):
                 and line.split()[1].isdigit()}
 
 
-def proportional_kb(pids):
-    """Memory of the processes, shared pages divided by those that share them."""
+def own_kb(pids):
+    """Memory of processes that is not file cache; shared pages divided by those who share."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            total += _numbers(f"/proc/{pid}/smaps_rollup")["Pss"]
+            parts = _numbers(f"/proc/{pid}/smaps_rollup")
+            total += parts["Pss_Anon"] + parts["Pss_Shmem"]
     return total
 
 
-def taken_kb():
-    """
-    Memory of the whole machine that somebody holds: not free and not file cache. What was freed
-    but waits in the lists of a CPU counts as free. The caches of the file system are dropped
-    first, so that what SReclaimable has left (inodes of sockets, too) is held.
-    """
+def _taken_kb():
     for path, value in ("/proc/sys/vm/drop_caches", "3"), ("/proc/sys/vm/stat_refresh", "1"):
         with open(path, "w", encoding="ascii") as f:
             f.write(value)
@@ -80,3 +78,20 @@ def taken_kb():
         waiting = sum(int(n) for n in re.findall(r"^\s+count: (\d+)$", f.read(), re.M)) * PAGE_KB
     files = info["Cached"] - info["Shmem"] + info["Buffers"]
     return info["MemTotal"] - info["MemFree"] - files - waiting
+
+
+def taken_kb():
+    """
+    Memory of the whole machine that somebody holds: what is neither free nor file cache. What
+    waits in the lists of a CPU is free. Caches of the file system are dropped first, so that what
+    can be reclaimed and is left (inodes of sockets are among it) is held. Kernel memory is given
+    back a little later than it is let go: so this is a value that has come to rest.
+    """
+    value, still = _taken_kb(), 0
+    for _ in range(SETTLE_TURNS):
+        time.sleep(SETTLE_S)
+        before, value = value, _taken_kb()
+        still = still + 1 if abs(value - before) <= SETTLED_KB else 0
+        if still == 2:
+            break
+    return value

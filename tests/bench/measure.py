@@ -3,27 +3,27 @@
 
 import collections
 import contextlib
-import glob
-import json
 import os
 import shutil
+import subprocess
 import sys
+import time
 
-from contenders import ALL, DENIED, NAME, PORT, SLUICES, TARGET, Direct, Skipped, with_all_cpus
-from lab import CLIENTS, LISTENER
-from machine import executable, family, listening
-from netns import run, until
+from contenders import (ALL, DENIED, NAME, PORT, SLUICES, Absent, Direct, SluiceContender,
+                        with_all_cpus)
+from ends import Clients, build_load, load_server, tls_server
+from lab import LISTENER
+from machine import executable, family, listening, taken_kb
+from netns import until
 from peers import PEERS
-from rows import ROWS, parts
+from rows import CALL_ROWS, ROWS, parts
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-SOURCES = [addresses[0] for addresses in CLIENTS.values()]
 PROGRAMS = "sluiced", "sluicectl"
-LIMIT = 20  # seconds that a run may take before it is a failed one
-WARM_MS, QUICK_WARM_MS, QUICK_MS = 300, 100, 250
 RATE_HELD = 0.97  # of a rate that was asked for
 ROUNDS, ROUNDS_ALL = 5, 3  # of one worker, of all CPUs
+ROUNDS_OF = {"memory": 3, "tls": 3}  # parts that need fewer
+PROBE = "-n", 1, "-a", "-t", 5  # one connection
+TRACE_MS = 500
 
 
 def kinds():
@@ -42,32 +42,35 @@ class Results:
         self.answers = collections.defaultdict(dict)  # (row, contender): {round: answer}
         self.failures = collections.defaultdict(list)  # (row, contender): what went wrong
         self.paths = collections.defaultdict(collections.Counter)  # (row, contender)
+        self.absent = {}  # contender: why
         self.broken, self.calls = [], {}
 
     def bad(self):
-        return bool(self.broken or self.failures)
+        return bool(self.absent or self.broken or any(self.failures.values()))
 
 
 class Bench:
+    """wanted: row(row), contender(name), rounds, quick."""
+
     def __init__(self, lab, build, wanted):
         self.lab, self.wanted = lab, wanted
         self.build = lab.path("build")  # copies: a new build meanwhile does not change a run
         os.mkdir(self.build)
         for program in PROGRAMS:
             shutil.copy(os.path.join(build, program), self.build)
-        self.load, self.counter = lab.path("load"), lab.path("counter")
-        self.contenders, self.skipped = [], {}
+        self.load, self.counter = build_load(lab), lab.path("counter")
+        self.clients = Clients(lab, self.load, self.counter, wanted.quick)
+        self.server = load_server(lab, self.load, self.counter)
         self.results = Results()
-        self.server = None
+        self.contenders = []
+        self.rest_mb = 0
+        self.begin = time.monotonic()
+        self.prepare_network()
+        for kind in kinds():
+            if wanted.contender(kind.name):
+                self.add(kind)
 
-    # --- preparing ---
-
-    def prepare(self):
-        run(["gcc", "-D_GNU_SOURCE", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-             f"-I{TOP}", "-o", self.load, *sorted(glob.glob(os.path.join(HERE, "load", "*.c")))])
-        self.server = self.lab.start(self.lab.server,
-                                     [self.load, "serve", TARGET, PORT, "-f", self.counter])
-        until(lambda: listening(self.lab.server, PORT), 10, "the server listens")
+    def prepare_network(self):
         for ns in self.lab.client, self.lab.gateway, self.lab.server:
             ns.sysctl("ipv4/ip_local_port_range", "10000 65535")
             ns.sysctl("ipv4/tcp_tw_reuse", 1)
@@ -75,22 +78,19 @@ class Bench:
         for state in "time_wait", "close":  # the table is shared with the whole machine
             with contextlib.suppress(FileNotFoundError):
                 self.lab.gateway.sysctl(f"netfilter/nf_conntrack_tcp_timeout_{state}", 1)
-        for kind in kinds():
-            if self.wanted.contender(kind.name):
-                self.add(kind)
 
     def add(self, kind):
         try:
             self.contenders.append(kind(self.lab, self.build))
-        except Skipped as why:
-            self.skipped[kind.name] = str(why)
-            say(f"SKIPPED {kind.name}: {why}")
+        except Absent as why:
+            self.results.absent[kind.name] = str(why)
+            say(f"ABSENT {kind.name}: {why}")
 
     # --- a contender's life ---
 
     def right_one(self, contender):
-        """The process at the port is the one named, and nobody else."""
-        assert listening(self.lab.server, PORT) == {self.server.pid}, "a foreign server"
+        """The processes at the port are of the program named, and nobody else's."""
+        self.server.check()
         pids = listening(self.lab.gateway, LISTENER)
         if not contender.program:
             assert not pids, f"somebody listens at {LISTENER}: {pids}"
@@ -132,14 +132,14 @@ class Bench:
 
     def judges(self, contender):
         """A name that is allowed arrives; of one that is not, the server sees nothing."""
-        answer = self.drive("connect", NAME, ["-n", 1, "-a", "-t", 5])
+        answer = self.clients.drive("connect", NAME, PROBE)
         assert not answer["errors"] and not answer["stuck"], f"{NAME} does not pass: {answer}"
         if not contender.program:
             return
-        settled = self.packets_settled()
-        answer = self.drive("connect", DENIED, ["-n", 1, "-a", "-t", 5])
+        before = self.packets_settled()
+        answer = self.clients.drive("connect", DENIED, PROBE)
         assert answer["errors"] == 1, f"{contender.name} does not end what is denied: {answer}"
-        assert self.packets_settled() == settled, f"{contender.name} lets {DENIED} through"
+        assert self.packets_settled() == before, f"{contender.name} lets {DENIED} through"
 
     def packets_settled(self):
         """Packets that the server has got, when no connection to it is open any more."""
@@ -149,18 +149,19 @@ class Bench:
         until(closed, 10, "the server's connections have ended")
         return self.lab.packets("raw", 4)
 
+    @contextlib.contextmanager
+    def tls(self):
+        """nginx is the server meanwhile."""
+        ours = self.server
+        ours.stop()
+        try:
+            self.server = tls_server(self.lab)
+            yield
+            self.server.stop()
+        finally:
+            self.server = load_server(self.lab, self.load, self.counter)
+
     # --- measuring ---
-
-    def drive(self, mode, name, options):
-        sources = [word for source in SOURCES for word in ("-b", source)]
-        done = self.lab.client.run(self.load, mode, TARGET, PORT, name, "-f", self.counter,
-                                   *options, *sources, check=False, timeout=LIMIT + 20)
-        assert done.stdout, f"load: exit {done.returncode}: {done.stderr}"
-        return json.loads(done.stdout)
-
-    def time_options(self, row):
-        warm, ms = (QUICK_WARM_MS, QUICK_MS) if self.wanted.quick else (WARM_MS, row.ms)
-        return ["-w", warm, "-d", ms, "-t", LIMIT]
 
     def redirected(self):
         """Connections that the rule for our port has redirected so far."""
@@ -168,7 +169,8 @@ class Bench:
         return sum(int(line.split()[0]) for line in lines.splitlines()
                    if "REDIRECT" in line and f"dpt:{PORT} " in line)
 
-    def wrong(self, row, answer):
+    @staticmethod
+    def wrong(row, answer):
         """Why a run does not count, or None."""
         if answer["errors"] or answer["stuck"]:
             return f"{answer['errors']} errors, {answer['stuck']} stuck: {answer['error']}"
@@ -179,75 +181,95 @@ class Bench:
                 return f"only {got:.0f} of {rate}"
         return None
 
-    @staticmethod
-    def derive(answer):
-        """Costs, of what load counted."""
-        if answer.get("bytes"):
-            answer["per_gb"] = answer["busy"] / answer["bytes"] * 1e9
-        if answer.get("measured"):
-            answer["per_10000"] = answer["busy"] / answer["measured"] * 1e4
-
-    def measure(self, number, row, contender):
+    def checked(self, row, contender):
+        """One run, by the process that is named, and through it."""
         pids = self.right_one(contender)
         before = self.redirected()
-        answer = self.drive(row.mode, NAME, [*row.options, *self.time_options(row)])
+        answer = self.clients.one(row, contender, self.server)
         assert self.right_one(contender) == pids, f"{contender.name} is another process now"
         passed = self.redirected() - before
         if contender.program:
             assert passed >= answer["connections"], f"only {passed} were redirected: {answer}"
         else:
             assert not passed, "redirected although routing was to be measured"
+        return answer
+
+    def measure(self, number, row, contender):
+        """Returns how many connections must be in the access log at least."""
+        answer = self.checked(row, contender)
         why = self.wrong(row, answer)
         if why:
             self.results.failures[row.name, contender.name].append(f"round {number + 1}: {why}")
             say(f"FAILED {row.name} {contender.name}: {why}")
-            return answer["connections"] if not answer["stuck"] else 0
-        self.derive(answer)
+            return 0 if answer["stuck"] else answer["connections"]
+        if row.mode == "idle":
+            answer["rest_mb"] = self.rest_mb
         self.results.answers[row.name, contender.name][number] = answer
         numbers = "  ".join(f"{value.title} {answer[value.key]:.{value.digits}f}"
                             for value in row.values)
-        say(f"  {row.name:<14} {contender.name:<17} {numbers}")
+        say(f"{time.monotonic() - self.begin:5.0f} s  {row.name:<14} {contender.name:<17} {numbers}")
         return answer["connections"]
 
     def part(self, number, part, contender):
         """All rows of a part, in one life of the contender."""
-        rows = [row for row in self.rows(contender) if row.part == part]
-        log = getattr(contender, "log", None)
+        before = taken_kb() if part == "memory" else 0
         with self.started(contender):
+            if part == "memory":
+                self.rest_mb = (taken_kb() - before) / 1024
+            log = getattr(contender, "log", None)
             if log:
-                log.forget()
-            for row in rows:
-                connections = self.measure(number, row, contender)
-                if log:
-                    self.results.paths[row.name, contender.name].update(log.paths(connections))
+                log.lines(2)  # those of judges()
+            with self.tls() if part == "tls" else contextlib.nullcontext():
+                for row in self.rows(contender, part):
+                    connections = self.measure(number, row, contender)
+                    if log:
+                        self.results.paths[row.name, contender.name].update(
+                            log.paths(connections))
 
-    def rows(self, contender):
-        return [row for row in ROWS if self.wanted.row(row)
-                and row.part in getattr(contender, "parts", parts())
+    def trace(self, contender):
+        """A run of its own, since strace slows it."""
+        with self.started(contender):
+            for row in (row for row in ROWS if row.name in CALL_ROWS):
+                answer = {}
+                options = [*row.options, "-w", 0, "-d", TRACE_MS]
+                calls = contender.system_calls(
+                    lambda: answer.update(self.clients.drive(row.mode, NAME, options)))
+                why = self.wrong(row, answer)
+                assert not why, f"{row.name}: {why}"
+                self.results.calls[row.name, contender.name] = {
+                    call: count / answer["answers"] for call, count in calls.items()}
+
+    # --- steering ---
+
+    def rows(self, contender, part):
+        return [row for row in ROWS if row.part == part and self.wanted.row(row)
+                and part in getattr(contender, "parts", parts())
                 and (row.all_cpus or not contender.name.endswith(ALL))]
 
-    def rounds(self, contender):
+    def rounds(self, part, contender):
         if self.wanted.rounds:
             return self.wanted.rounds
-        return ROUNDS_ALL if contender.name.endswith(ALL) else ROUNDS
+        return ROUNDS_ALL if contender.name.endswith(ALL) else ROUNDS_OF.get(part, ROUNDS)
 
     def everything(self):
-        most = max(self.rounds(contender) for contender in self.contenders)
+        lives = [(part, c) for part in parts() for c in self.contenders if self.rows(c, part)]
+        most = max((self.rounds(*life) for life in lives), default=0)
         for number in range(most):
             say(f"round {number + 1} of {most}")
-            turn = number % len(self.contenders)
-            order = self.contenders[turn:] + self.contenders[:turn]
             for part in parts():
-                for contender in order:
-                    if number < self.rounds(contender) and any(
-                            row.part == part for row in self.rows(contender)):
-                        self.attempt(f"{part} round {number + 1}", contender,
-                                     self.part, number, part)
+                turn = [c for p, c in lives if p == part and number < self.rounds(part, c)]
+                first = number % len(turn) if turn else 0
+                for contender in turn[first:] + turn[:first]:
+                    self.attempt(f"{part}, round {number + 1}", contender, self.part, number, part)
+        if self.wanted.part("calls"):
+            for contender in self.contenders:
+                if isinstance(contender, SluiceContender) and contender.workers == 1:
+                    self.attempt("calls", contender, self.trace)
 
     def attempt(self, what, contender, function, *arguments):
         """A contender that breaks down is a line in the table; the others go on."""
         try:
             function(*arguments, contender)
-        except AssertionError as error:
+        except (AssertionError, subprocess.TimeoutExpired) as error:
             self.results.broken.append(f"{contender.name}: BROKE DOWN in {what}: {error}")
             say(self.results.broken[-1])

@@ -9,12 +9,13 @@ import os
 import re
 import signal
 
-from contenders import DENIED, NAME, PORT, TARGET, Skipped
+from contenders import DENIED, NAME, PORT, TARGET, Absent
 from lab import LISTENER
 from netns import Missing, run, tool
 
 BACKLOG = 4096  # of the listeners of all
 DESCRIPTORS = 20000  # that a process may have
+LOGS = "access.log", "out"  # in its folder, one or the other
 
 
 class Peer:
@@ -29,7 +30,7 @@ class Peer:
         try:
             self.program = os.path.realpath(tool(self.program_name))
         except Missing as error:
-            raise Skipped(str(error)) from None
+            raise Absent(str(error)) from None
         self.folder = lab.path(self.name)
         os.mkdir(self.folder)
         self.config_path = self.file("config")
@@ -56,6 +57,9 @@ class Peer:
         return 1
 
     def start(self):
+        for name in LOGS:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(self.file(name))
         for _ in range(self.copies()):
             with open(self.file("out"), "ab") as out, open(self.file("err"), "ab") as err:
                 self.running.append(self.lab.start(
@@ -78,6 +82,9 @@ class Peer:
         running, self.running = self.running, []
         ends = [self.lab.processes.stop(process, self.how_to_stop) for process in running]
         assert all(end in self.good_ends for end in ends), f"{self.name}: {ends} {self.said()}"
+        written = sum(os.path.getsize(self.file(name)) for name in LOGS
+                      if os.path.exists(self.file(name)))
+        assert written, f"{self.name} wrote no access log"
 
     def kill(self):
         running, self.running = self.running, []
@@ -123,7 +130,7 @@ stream {
         found = re.search(r"--modules-path=(\S+)", run(["nginx", "-V"]).stderr)
         self.modules = found.group(1) if found else "/usr/lib/nginx/modules"
         if not os.path.exists(f"{self.modules}/ngx_stream_module.so"):
-            raise Skipped("its stream module is not there (Debian: libnginx-mod-stream)")
+            raise Absent("its stream module is not there (Debian: libnginx-mod-stream)")
 
     def values(self):
         return {**super().values(), "modules": self.modules,

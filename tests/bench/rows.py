@@ -79,8 +79,19 @@ ROWS = (
         "a second, less that of routing alone",
         (Value("per_10000", "CPU s per 10,000", digits=3, less_direct=True),),
         "connect", ("-c", 1000, "-r", CONNECTION_RATE, "-a"), ms=3000),
+    Row("idle", "memory", "memory for each of 5,000 idle connections, user and kernel, less that "
+        "of routing alone; and what the program takes before the first one",
+        (Value("total_kb", "kB each", digits=1, goal=0.5, less_direct=True),
+         Value("user_kb", "of it user", digits=1, less_direct=True),
+         Value("kernel_kb", "of it kernel", digits=1, less_direct=True),
+         Value("rest_mb", "MB at rest", digits=1, less_direct=True)), "idle"),
+    Row("tls-requests", "tls", "real TLS: wrk to nginx, requests on 32 open connections",
+        (_rate(), *_times()), "wrk"),
+    Row("tls-connect", "tls", "real TLS: wrk to nginx, a new connection for each request, 32 at a "
+        "time", (_rate(), *_times()), "wrk", ("-H", "Connection: close")),
 )
 
+CALL_ROWS = "connect", "rounds-1", "rounds-32"  # where system calls are counted
 SQUID_GOAL = 8.0  # connections a second of Sluice to those of Squid
 
 

@@ -35,7 +35,7 @@ static struct {
 	int epoll;
 	struct flow *unused;
 	struct flow *flows;
-	long opened, ready, closed, errors;
+	long opened, ready, closed, answers, errors;
 	bool last_round; // of idle connections
 	char error[128];
 	uint32_t *times; // of what was measured, in units of 100 ns
@@ -151,10 +151,12 @@ static void flow_readable(struct flow *f)
 		return;
 	}
 	f->have += (size_t)n;
-	if ((f->stage != GREETED && f->stage != ASKED) || memcmp(f->in, f->want, f->have))
+	if ((f->stage != GREETED && f->stage != ASKED) || memcmp(f->in, f->want, f->have)) {
 		flow_fail(f, "wrong bytes", 0);
-	else if (f->have == RECORD)
+	} else if (f->have == RECORD) {
+		d.answers++;
 		flow_answered(f);
+	}
 }
 
 // --- steering -------------------------------------------------------------------------------
@@ -244,10 +246,11 @@ static int report(void)
 	long stuck = d.opened - d.closed;
 	double seconds = window_seconds(w);
 	qsort(d.times, (size_t)d.measured, sizeof *d.times, by_size);
-	printf("{\"connections\": %ld, \"measured\": %ld, \"errors\": %ld, \"stuck\": %ld, "
+	printf("{\"connections\": %ld, \"answers\": %ld, \"measured\": %ld, "
+	       "\"errors\": %ld, \"stuck\": %ld, "
 	       "\"error\": \"%s\", \"seconds\": %.4f, \"busy\": %.3f, \"stolen\": %.3f, "
 	       "\"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
-	       d.opened, d.measured, d.errors, stuck, d.error, seconds, window_busy(w),
+	       d.opened, d.answers, d.measured, d.errors, stuck, d.error, seconds, window_busy(w),
 	       window_stolen(w), seconds > 0 ? (double)d.measured / seconds : 0, percentile(0.5),
 	       percentile(0.99), percentile(1));
 	return d.errors || stuck;
