@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash disable=SC2034
 #
-# Sourced by contrib/demo and contrib/check: the Debian packages that Sluice is built and
+# Sourced by contrib/demo, contrib/check and tests/bench/prepare: the Debian packages that Sluice is built and
 # tested with, and how to get those that are not there. Names stand here and nowhere else,
 # but for what goes into the image of tests/vm, which keeps its own list.
 
@@ -20,6 +20,11 @@ packages_demo=(
 # what the tests start, beside that
 packages_test=(
 	git gnutls-bin libclang-rt-14-dev nftables nodejs python3 strace wget xz-utils
+)
+
+# what tests/bench compares with and measures with, beside packages_demo
+packages_bench=(
+	gcc haproxy libc6-dev libnginx-mod-stream python3 sniproxy squid-openssl strace wrk
 )
 
 is_installed() {
