@@ -399,7 +399,8 @@ static bool send_turn(struct connection *c)
 		}
 	}
 	if (may_end(c)) {
-		if (shutdown(c->fd, SHUT_WR))
+		/* ENOTCONN: a reset has come, and recv() will tell it */
+		if (shutdown(c->fd, SHUT_WR) && errno != ENOTCONN)
 			return broken(c, "shutdown", errno);
 		c->ended = true;
 		c->progress_ns = d.now_ns;
