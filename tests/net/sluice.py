@@ -243,9 +243,15 @@ class Sluice:
         until(held, 30 * self.scale, "strace holds the daemon")
         return tracer
 
+    def stopped(self):
+        """SIGSTOP has reached every thread."""
+        tasks = os.listdir(f"/proc/{self.pid}/task")
+        return all(self._status(task, "State") == "T" for task in tasks)
+
     def _tracer(self, task):
+        return int(self._status(task, "TracerPid"))
+
+    def _status(self, task, key):
+        """The first word of a line of /proc/PID/status."""
         with open(f"/proc/{self.pid}/task/{task}/status", encoding="ascii") as f:
-            for line in f:
-                if line.startswith("TracerPid:"):
-                    return int(line.split()[1])
-        return 0
+            return next(line.split()[1] for line in f if line.startswith(key + ":"))
