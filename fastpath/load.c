@@ -99,9 +99,6 @@ static int open_records(struct fastpath *fp)
 	fp->pool = calloc(fp->capacity, sizeof(*fp->pool));
 	if (!fp->pool)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < fp->capacity; i++)
-		fp->pool[i].flow = i;
-	fp->pool_len = fp->capacity;
 	return 0;
 }
 
@@ -111,7 +108,6 @@ static int size_maps(struct fastpath *fp)
 	int err = bpf_map__set_max_entries(s->maps.flows, fp->capacity);
 
 	err = err ?: bpf_map__set_max_entries(s->maps.socks, fp->capacity * SIDE_COUNT);
-	err = err ?: bpf_map__set_max_entries(s->maps.endpoints, fp->capacity * SIDE_COUNT);
 	err = err ?: bpf_map__set_max_entries(s->maps.lost, fp->workers);
 	return err ?: bpf_map__set_max_entries(s->maps.rings, fp->workers);
 }

@@ -32,6 +32,7 @@ static const struct {
 	{ "bytes_down_user", offsetof(struct stats, bytes_down_user) },
 	{ "flows_kernel", offsetof(struct stats, flows_kernel) },
 	{ "events_lost", offsetof(struct stats, events_lost) },
+	{ "overlaps", offsetof(struct stats, overlaps) },
 	{ "log_lost", offsetof(struct stats, log_lost) },
 	{ "dns_asked", offsetof(struct stats, dns_asked) },
 	{ "dns_cached", offsetof(struct stats, dns_cached) },

@@ -208,7 +208,7 @@ def limits(t):
 @test(ini={"sluice.workers": "1"}, families=(4,))
 def descriptors_running_out(t):
     """No spinning and no crash when accept() has no descriptors left; service returns."""
-    limit_soft = len(t.sluice.descriptors()) + 12
+    limit_soft, accepted = len(t.sluice.descriptors()) + 12, t.sluice.stats()["accepted"]
     t.run("prlimit", "--pid", str(t.sluice.pid), f"--nofile={limit_soft}:4096", check=True)
     with contextlib.ExitStack() as stack:
         for _ in range(40):
@@ -217,6 +217,7 @@ def descriptors_running_out(t):
         spent = cpu_spent(t.sluice.pid, 0.5)
         assert spent < 0.3, f"{spent:.2f} s of CPU in half a second without work"
     t.run("prlimit", "--pid", str(t.sluice.pid), "--nofile=4096:4096", check=True)
+    until(lambda: t.sluice.stats()["accepted"] == accepted + 40, 10 * t.scale, "all were accepted")
     t.sluice.quiet()
     t.lines()
     is_allowed(t, "allowed.test")
