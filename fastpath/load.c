@@ -291,7 +291,7 @@ size_t fastpath_used(struct fastpath *fp)
 	size_t used;
 
 	pthread_mutex_lock(&fp->pool_lock);
-	used = fp->capacity - fp->pool_len;
+	used = fp->used - fp->pool_len;
 	pthread_mutex_unlock(&fp->pool_lock);
 	return used;
 }
