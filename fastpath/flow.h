@@ -54,14 +54,11 @@ int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd);
 /* Makes the program see what arrived before the insertion. */
 void flow_kick(int fd);
 
-/*
- * Before the socket of `side` is put in: what user space has carried from it until now. All of it
- * must have been written to the peer.
- */
-static inline void flow_set_carried(struct flow *f, int side, uint64_t bytes)
+/* Before the socket of `side` is put in: what user space has read from it until now, and written. */
+static inline void flow_set_carried(struct flow *f, int side, uint64_t read, uint64_t written)
 {
-	f->k[side].passed = bytes;
-	f->u[side].forwarded = bytes;
+	f->k[side].passed = read;
+	f->u[side].forwarded = written;
 }
 
 /* Both sockets are in the map: from here on the kernel may carry. */

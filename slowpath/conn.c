@@ -146,32 +146,25 @@ void conn_info(const struct conn *c, struct flow_info *out)
 /* ---- watching ---- */
 
 /*
- * Edge-triggered. While user space carries, it is woken for what there is to read; for room only
- * when it has waited for some. A socket from which the kernel carries must not be watched for
- * reading: every redirected segment would wake us. Its errors come as EV_WRITE.
+ * While user space carries, it is woken for what there is to read; for room only when it has
+ * waited for some. A socket from which the kernel carries must not be watched for reading: every
+ * redirected segment would wake us.
  */
-enum { WATCH_USER = EV_READ | EV_CLOSED, WATCH_KERNEL = EV_WRITE | EV_CLOSED };
+enum { WATCH_USER = EPOLLIN | EPOLLRDHUP, WATCH_KERNEL = EPOLLRDHUP };
 
-static void on_client(evutil_socket_t fd, short what, void *arg);
-static void on_upstream(evutil_socket_t fd, short what, void *arg);
-
-static void watch(struct conn *c, int side, short what)
+static int watch(struct conn *c, int side, uint32_t events)
 {
-	struct event *ev = &c->ev[side];
-
-	if (event_pending(ev, what, NULL))
-		event_del(ev);
-	event_assign(ev, c->w->base, c->fd[side], (short)(what | EV_ET | EV_PERSIST),
-		     side == SIDE_CLIENT ? on_client : on_upstream, c);
-	event_add(ev, NULL);
+	c->poll[side].owner = c;
+	c->poll[side].side = side;
+	return poll_watch(&c->w->poller, &c->poll[side], c->fd[side], events);
 }
 
 void conn_watch_room(struct conn *c, int side)
 {
-	short watched = event_get_events(&c->ev[side]);
+	uint32_t watched = c->poll[side].watched;
 
-	if (!(watched & EV_WRITE))
-		watch(c, side, (short)(watched | EV_WRITE));
+	if (!(watched & EPOLLOUT))
+		watch(c, side, watched | EPOLLOUT);
 }
 
 /* ---- the end ---- */
@@ -185,7 +178,7 @@ static void close_fd(struct conn *c, int side, bool reset)
 	if (reset)
 		setsockopt(c->fd[side], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(c->fd[side]); /* takes it out of the map as well; never delete it there */
-	event_del(&c->ev[side]); /* after it: epoll has forgotten the socket by now */
+	poll_closed(&c->w->poller, &c->poll[side]);
 	c->fd[side] = -1;
 }
 
@@ -320,14 +313,14 @@ static void start_carrying(struct conn *c)
 
 /*
  * Most connections say a few words and end: for those, two sockets in the map cost more than
- * they save. What was read from the upstream before counts as passed and forwarded.
+ * they save. What was read from the upstream before counts as passed up.
  */
 void conn_promote(struct conn *c)
 {
 	const struct lane *down = &c->lane[SIDE_UPSTREAM];
 
 	c->settled = true;
-	flow_set_carried(c->rec, SIDE_UPSTREAM, down->written);
+	flow_set_carried(c->rec, SIDE_UPSTREAM, down->read, down->written);
 	if (flow_insert(c->w->shared->fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM]) != 0)
 		return;
 	c->in_map[SIDE_UPSTREAM] = true;
@@ -359,6 +352,7 @@ static unsigned connect_failure(int error)
 	case ENOBUFS:
 	case ENOMEM:
 	case EADDRNOTAVAIL:
+	case ENOSPC: /* of watches */
 		return REASON_LIMIT;
 	}
 	return REASON_UPSTREAM_REFUSED;
@@ -383,8 +377,7 @@ static int connect_to(struct conn *c, const struct endpoint_addr *dst)
 		return err;
 	}
 	c->fd[SIDE_UPSTREAM] = fd;
-	watch(c, SIDE_UPSTREAM, WATCH_USER | EV_WRITE);
-	return 0;
+	return watch(c, SIDE_UPSTREAM, WATCH_USER | EPOLLOUT);
 }
 
 /* Each address left gets its share of the time left. */
@@ -421,14 +414,11 @@ static void connect_next(struct conn *c, unsigned last_failure)
 	conn_deny(c, last_failure);
 }
 
-/* A failure comes as readable and writable; so does a server that speaks or ends at once. */
-static void on_connected(struct conn *c, short what)
+static void on_connected(struct conn *c, uint32_t events)
 {
-	int error = what & EV_READ ? conn_socket_error(c, SIDE_UPSTREAM) : 0;
-
-	if (error)
-		connect_next(c, connect_failure(error));
-	else if (what & EV_WRITE)
+	if (events & (EPOLLERR | EPOLLHUP))
+		connect_next(c, connect_failure(conn_socket_error(c, SIDE_UPSTREAM)));
+	else if (events & EPOLLOUT)
 		start_carrying(c);
 }
 
@@ -668,55 +658,46 @@ static void look_for_verdict(struct conn *c)
 
 /* ---- events ---- */
 
-/*
- * An error comes as all that is watched. A socket that is going to be read tells it then; the
- * others are asked.
- */
-static int error_of(struct conn *c, int side, short what)
+static void note_events(struct lane *l, uint32_t events)
 {
-	bool reads = event_get_events(&c->ev[side]) & EV_READ;
-	bool will = c->state == CONN_HELLO || (c->state == CONN_OPEN && !c->lane[side].eof) ||
-		    (c->in_map[side] && flow_passed(c->rec, side) != c->lane[side].read);
-
-	if (reads && (will || !(what & EV_READ)))
-		return 0;
-	return conn_socket_error(c, side);
+	if (events & (EPOLLERR | EPOLLHUP))
+		l->failed = true;
+	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+		l->ready = true;
+	if (events & EPOLLRDHUP)
+		l->hup = true;
 }
 
-static void client_event(struct conn *c, short what)
+static void client_open(struct conn *c, uint32_t events)
 {
-	if (error_of(c, SIDE_CLIENT, what)) {
-		conn_close(c, REASON_OK, true);
+	if (events & EPOLLOUT && pump_pending(c, SIDE_UPSTREAM) && !pump(c, SIDE_UPSTREAM))
 		return;
-	}
-	if (what & EV_READ)
-		c->lane[SIDE_CLIENT].ready = true;
-	if (what & EV_CLOSED)
-		c->lane[SIDE_CLIENT].hup = true;
+	if (events & ~(uint32_t)EPOLLOUT && !pump(c, SIDE_CLIENT))
+		return;
+	if (events & EPOLLERR) /* what it said before could not be passed on, and nobody waits for it */
+		conn_close(c, REASON_OK, true);
+}
+
+static void client_event(struct conn *c, uint32_t events)
+{
+	note_events(&c->lane[SIDE_CLIENT], events);
 	switch (c->state) {
 	case CONN_HELLO:
 		look_for_verdict(c);
 		return;
 	case CONN_OPEN:
-		if (what & EV_WRITE && pump_pending(c, SIDE_UPSTREAM) && !pump(c, SIDE_UPSTREAM))
-			return;
-		if (what & (EV_READ | EV_CLOSED))
-			pump(c, SIDE_CLIENT);
+		client_open(c, events);
 		return;
 	case CONN_ANSWER:
-		if (what & EV_CLOSED)
+		if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP))
 			conn_close(c, c->reason, false);
 		return;
 	case CONN_RESOLVE:
 	case CONN_CONNECT:
+		if (events & EPOLLERR)
+			conn_close(c, REASON_OK, true);
 		return;
 	}
-}
-
-static void on_client(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	client_event(arg, what);
 }
 
 /* What came before the reset is the client's; it has LINGER_MS to take it. */
@@ -726,35 +707,44 @@ bool conn_upstream_gone(struct conn *c, unsigned why)
 		set_timer(c, LINGER_MS);
 	c->dying = why;
 	c->lane[SIDE_UPSTREAM].hup = true;
-	return pump(c, SIDE_UPSTREAM);
+	if (!c->lane[SIDE_UPSTREAM].shut)
+		return pump(c, SIDE_UPSTREAM);
+	conn_close(c, why, true);
+	return false;
 }
 
-static void on_upstream(evutil_socket_t fd, short what, void *arg)
+static void upstream_open(struct conn *c, uint32_t events)
 {
-	struct conn *c = arg;
-	int error;
+	int error = 0;
 
-	(void)fd;
-	if (what & EV_READ)
-		c->lane[SIDE_UPSTREAM].ready = true;
-	if (what & EV_CLOSED)
-		c->lane[SIDE_UPSTREAM].hup = true;
-	if (c->state == CONN_CONNECT) {
-		on_connected(c, what);
-		return;
-	}
-	if (c->state != CONN_OPEN)
-		return;
-	error = error_of(c, SIDE_UPSTREAM, what);
+	if (events & EPOLLERR && c->lane[SIDE_UPSTREAM].eof) /* else reading tells */
+		error = conn_socket_error(c, SIDE_UPSTREAM);
 	if (error) {
 		conn_upstream_gone(c, error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
 							   REASON_UPSTREAM_RESET);
 		return;
 	}
-	if (what & EV_WRITE && pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
+	if (events & EPOLLOUT && pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
 		return;
-	if (what & (EV_READ | EV_CLOSED))
+	if (events & ~(uint32_t)EPOLLOUT)
 		pump(c, SIDE_UPSTREAM);
+}
+
+static void upstream_event(struct conn *c, uint32_t events)
+{
+	note_events(&c->lane[SIDE_UPSTREAM], events);
+	if (c->state == CONN_CONNECT)
+		on_connected(c, events);
+	else if (c->state == CONN_OPEN)
+		upstream_open(c, events);
+}
+
+void conn_poll(struct poll_item *item, uint32_t events)
+{
+	if (item->side == SIDE_CLIENT)
+		client_event(item->owner, events);
+	else
+		upstream_event(item->owner, events);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -906,8 +896,6 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 	w->conns = c;
 	event_assign(&c->timer, w->base, -1, 0, on_timer, c);
 	event_assign(&c->retry, w->base, -1, 0, on_retry, c);
-	event_assign(&c->ev[SIDE_CLIENT], w->base, -1, 0, on_client, c);
-	event_assign(&c->ev[SIDE_UPSTREAM], w->base, -1, 0, on_upstream, c);
 	return c;
 }
 
@@ -947,7 +935,10 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
 	c->group = policy_group(w->policy, c->client.ip.s6_addr);
 	enter_kernel_path(c);
 	c->lane[SIDE_CLIENT].ready = !c->in_map[SIDE_CLIENT]; /* see TCP_DEFER_ACCEPT */
-	watch(c, SIDE_CLIENT, WATCH_USER);
+	if (watch(c, SIDE_CLIENT, WATCH_USER) != 0) {
+		conn_close(c, REASON_LIMIT, true);
+		return;
+	}
 	set_timer(c, conf(c)->hello_ms);
 	look_for_verdict(c);
 }

@@ -12,6 +12,7 @@
 
 #include "bpf/abi.h"
 #include "slowpath/judge.h"
+#include "slowpath/poll.h"
 #include "slowpath/worker.h"
 
 #define RULE_NAME 64 /* [rule NAME] has at most 63 */
@@ -36,6 +37,7 @@ struct lane {
 	bool ready;	  /* the source has something, as far as is known */
 	bool bulk;	  /* it comes in large pieces */
 	bool hup;	  /* the source's FIN was announced */
+	bool failed;	  /* an error was announced: it is read behind the last bytes */
 	bool eof;	  /* and everything before it was taken */
 	bool shut;	  /* and the FIN was passed on */
 };
@@ -46,7 +48,7 @@ struct conn {
 	enum conn_state state;
 
 	int fd[SIDE_COUNT];
-	struct event ev[SIDE_COUNT];
+	struct poll_item poll[SIDE_COUNT];
 	bool in_map[SIDE_COUNT];
 	bool settled;  /* whether the kernel carries it will not change any more */
 	unsigned reads; /* by user space, while it is not settled */
@@ -84,6 +86,8 @@ struct conn {
 
 /* Takes the accepted socket over; may end it at once. */
 void conn_accept(struct worker *w, int fd, const struct sockaddr *client);
+/* A socket of it has news: poll_fn for the worker's poller. */
+void conn_poll(struct poll_item *item, uint32_t events);
 /* The kernel program has news of this connection. */
 void conn_event(struct conn *c, int side);
 /* The one exit. why: REASON_OK or the reason it ended; reset: with RST. Logs and frees. */

@@ -20,7 +20,7 @@
 #define READ_MAX 65536	/* bound of what one lane may hold, beside what is being judged */
 #define SPLICE_MAX SCRATCH_BYTES
 #define BULK_MIN 16384	/* a read of so much begins splicing, and a smaller one ends it */
-#define PROMOTE_READS 6	/* by then a connection is no single question and answer */
+#define PROMOTE_READS 3	/* by then a connection is more than a question and an answer */
 #define ROUNDS 16 /* then other connections have their turn */
 #define RETRY_US 1000
 
@@ -235,6 +235,31 @@ static int send_some(struct conn *c, int side, const uint8_t *data, size_t len, 
 	return (size_t)n < len ? CARRY_WAIT : CARRY_ON;
 }
 
+static int pipe_out(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	ssize_t n;
+
+	while (l->in_pipe) {
+		n = splice(l->pipe[0], NULL, c->fd[!side], NULL, l->in_pipe,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n <= 0)
+			return wait_or_fail(c, !side);
+		l->in_pipe -= (uint32_t)n;
+		l->written += (uint64_t)n;
+	}
+	return CARRY_ON;
+}
+
+/* The pipe is empty, and others may use it. */
+static void pipe_done(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	worker_pipe_done(c->w, l->pipe);
+	l->pipe[0] = l->pipe[1] = -1;
+}
+
 /* Writes what is cleared; CARRY_ON when all of that is gone. */
 static int write_lane(struct conn *c, int side)
 {
@@ -252,6 +277,11 @@ static int write_lane(struct conn *c, int side)
 	}
 	if (l->off == l->len)
 		lane_drop(l);
+	if (c->in_map[side] && l->pipe[0] >= 0) { /* from before it was put into the map */
+		r = pipe_out(c, side);
+		if (r == CARRY_ON)
+			pipe_done(c, side);
+	}
 	publish(c, side);
 	return r;
 }
@@ -289,15 +319,14 @@ static int take(struct conn *c, int side, const uint8_t *data, size_t n)
 /* ---- reading ---- */
 
 /*
- * The source says that nothing follows. It also does when a reset came right behind the FIN; then
- * what was announced is not a FIN but an error.
+ * The source says that nothing follows. It also does when a reset came right behind the FIN.
  */
 static int source_ended(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 
 	l->eof = true;
-	if (l->hup || conn_socket_error(c, side) == 0)
+	if (!l->failed || conn_socket_error(c, side) == 0)
 		return CARRY_WAIT;
 	c->broken = side;
 	return CARRY_FAILED;
@@ -309,7 +338,8 @@ static int read_some(struct conn *c, int side, size_t *n)
 	struct lane *l = &c->lane[side];
 	ssize_t got = recv(c->fd[side], c->w->scratch, READ_MAX, MSG_DONTWAIT);
 
-	l->ready = got == READ_MAX; /* else that was all */
+	/* Less than asked for was all, but for an error that waits behind it. */
+	l->ready = got == READ_MAX || (got > 0 && l->failed);
 	if (got > 0) {
 		*n = (size_t)got;
 		return CARRY_ON;
@@ -373,22 +403,6 @@ static int pump_copy(struct conn *c, int side)
 	return CARRY_ON;
 }
 
-static int pipe_out(struct conn *c, int side)
-{
-	struct lane *l = &c->lane[side];
-	ssize_t n;
-
-	while (l->in_pipe) {
-		n = splice(l->pipe[0], NULL, c->fd[!side], NULL, l->in_pipe,
-			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-		if (n <= 0)
-			return wait_or_fail(c, !side);
-		l->in_pipe -= (uint32_t)n;
-		l->written += (uint64_t)n;
-	}
-	return CARRY_ON;
-}
-
 static int pipe_in(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
@@ -402,6 +416,7 @@ static int pipe_in(struct conn *c, int side)
 		return source_ended(c, side);
 	l->in_pipe = (uint32_t)n;
 	l->read += (uint64_t)n;
+	c->reads++;
 	return CARRY_ON;
 }
 
@@ -421,10 +436,8 @@ static int pump_splice(struct conn *c, int side)
 			r = l->eof ? CARRY_WAIT : pipe_in(c, side);
 	}
 	l->bulk = l->in_pipe || l->read - before >= BULK_MIN;
-	if (l->in_pipe == 0) {
-		worker_pipe_done(c->w, l->pipe);
-		l->pipe[0] = l->pipe[1] = -1;
-	}
+	if (l->in_pipe == 0)
+		pipe_done(c, side);
 	return r;
 }
 
@@ -480,18 +493,6 @@ bool pump_pending(const struct conn *c, int side)
 	return l->off < l->cleared || l->in_pipe || c->why_late || c->dying;
 }
 
-/* Everything that came was read and written, neither side has ended, and it is not bulk. */
-static bool chatty(const struct conn *c)
-{
-	for (int side = 0; side < SIDE_COUNT; side++) {
-		const struct lane *l = &c->lane[side];
-
-		if (l->len || l->in_pipe || l->ready || l->bulk || l->hup || l->eof)
-			return false;
-	}
-	return !c->why_late && !c->dying;
-}
-
 bool pump(struct conn *c, int side)
 {
 	int r;
@@ -502,10 +503,10 @@ bool pump(struct conn *c, int side)
 	if (r == CARRY_FAILED)
 		return failed(c, side);
 	if (r == CARRY_ON)
-		event_active(&c->ev[side], EV_READ, 0); /* its share of the loop is used up */
+		event_active(&c->retry, EV_TIMEOUT, 0); /* its share of the loop is used up */
 	else if (pump_pending(c, side))
 		conn_watch_room(c, !side);
-	if (!c->settled && c->reads >= PROMOTE_READS && chatty(c)) {
+	if (!c->settled && c->reads >= PROMOTE_READS && !c->why_late && !c->dying) {
 		conn_promote(c);
 		return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM); /* what came meanwhile */
 	}

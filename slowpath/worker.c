@@ -347,10 +347,8 @@ static struct event_base *new_base(void)
 
 	if (!cfg)
 		return NULL;
-	/* One thread each: no locks. Edge triggers and early close are what conn.c builds on. */
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
-	if (event_config_require_features(cfg, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE) == 0)
-		base = event_base_new_with_config(cfg);
+	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK); /* one thread each */
+	base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
 	return base;
 }
@@ -365,6 +363,8 @@ static int open_events(struct worker *w)
 	w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
 	w->resume = event_new(w->base, -1, 0, on_resume, w);
 	if (!w->wake || !w->resume || event_add(w->wake, NULL) != 0)
+		return -ENOMEM;
+	if (poller_open(&w->poller, w->base, conn_poll) != 0)
 		return -ENOMEM;
 	if (!w->shared->fp)
 		return 0;
@@ -384,7 +384,7 @@ int worker_open(struct worker *w, unsigned index, struct shared *shared, struct 
 	memset(w, 0, sizeof(*w));
 	w->index = index;
 	w->shared = shared;
-	w->wake_fd = -1;
+	w->wake_fd = w->poller.fd = -1;
 	w->ended = true;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done, NULL);
@@ -458,6 +458,7 @@ void worker_close(struct worker *w)
 	free_event(w->resume);
 	free_event(w->ring);
 	free_event(w->lost_look);
+	poller_close(&w->poller);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	while (w->n_pipes) {

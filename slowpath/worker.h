@@ -17,6 +17,7 @@
 #include "fastpath/policy.h"
 #include "slowpath/access_log.h"
 #include "slowpath/clients.h"
+#include "slowpath/poll.h"
 #include "slowpath/report.h"
 #include "slowpath/resolver.h"
 
@@ -41,6 +42,7 @@ struct worker {
 	struct policy *policy; /* a reference */
 	struct event_base *base;
 	struct resolver *resolver;
+	struct poller poller; /* the sockets of the connections */
 	pthread_t thread;
 
 	struct event **listeners;
