@@ -65,6 +65,7 @@ static uint64_t mix(uint64_t x)
 enum draw {
 	DRAW_KEY,
 	DRAW_MESSAGES,
+	DRAW_PROLOGUE,
 	DRAW_BULK_WAY,
 	DRAW_PIECE,
 	DRAW_NODELAY,
@@ -77,7 +78,7 @@ enum draw {
 	DRAW_RESET_RECEIVED,
 	DRAW_SHAPE,
 	DRAW_PADDING,
-	DRAW_MESSAGE, /* and after it, three for each */
+	DRAW_MESSAGE, /* and after it, two for each */
 };
 
 static uint64_t draw(const struct plan *p, int end, unsigned what)
@@ -124,8 +125,10 @@ static uint64_t turn_size(uint64_t drawn)
 
 static uint64_t body_size(const struct plan *p, int end, unsigned index)
 {
-	uint64_t drawn = draw(p, end, DRAW_MESSAGE + 3 * index);
+	uint64_t drawn = draw(p, end, DRAW_MESSAGE + 2 * index);
 
+	if (index < p->prologue)
+		return spread(mix(drawn), 9);
 	switch (p->scenario) {
 	case BULK:
 		if (draw_below(p, 0, DRAW_BULK_WAY, 2) != (unsigned)end)
@@ -151,6 +154,17 @@ static uint64_t body_size(const struct plan *p, int end, unsigned index)
 	}
 }
 
+/* Most connections talk for a while before they do what they are for. */
+static unsigned prologue(const struct plan *p)
+{
+	uint64_t drawn = draw(p, 0, DRAW_PROLOGUE);
+
+	if (p->scenario == FIRST_FLIGHT || p->scenario == HTTP_PIPELINED || drawn % 8 == 0)
+		return 0;
+	return 4 + (unsigned)(drawn >> 8) % 8;
+}
+
+/* After the prologue. */
 static unsigned message_count(const struct plan *p)
 {
 	switch (p->scenario) {
@@ -234,7 +248,7 @@ static void message_make(struct message *m, const struct plan *p, int end, unsig
 {
 	m->begin = begin;
 	m->body = body_size(p, end, index);
-	m->chunk = spread(draw(p, end, DRAW_MESSAGE + 3 * index + 1), 15) + m->body / CHUNKS;
+	m->chunk = spread(draw(p, end, DRAW_MESSAGE + 2 * index + 1), 15) + m->body / CHUNKS;
 	m->head = 0;
 	if (p->frame != FRAME_TLS)
 		m->head = http_head(p, end, m->body, (char *)m->text);
@@ -361,9 +375,11 @@ static void plan_sizes(struct plan *p)
 		p->size[end] = 0;
 		for (unsigned i = 0; i < p->messages; i++) {
 			message_make(&m, p, end, i, p->size[end]);
-			p->size[end] += m.size;
+			if (i == p->prologue)
+				p->main[end] = p->size[end];
 			if (end == CLIENT && i == 0)
 				p->preface = m.head;
+			p->size[end] += m.size;
 		}
 	}
 }
@@ -380,9 +396,16 @@ static void manner_any(struct plan *p, int end)
 	if (m->piece == 100 && p->size[end] > 256 * KILO)
 		m->piece = 1460;
 	m->nodelay = draw_below(p, end, DRAW_NODELAY, 2);
-	if (rest % 4 == 0) { /* so that queues run empty in the middle of it */
+	switch (rest % 4) {
+	case 0: /* so that queues run empty in the middle of it */
 		m->send_burst = (uint32_t)(p->size[end] / (1 + rest / 4 % 8)) + 1;
 		m->send_rest_us = 1000 + (uint32_t)(rest >> 32) % 8000;
+		break;
+	case 1: /* no faster than a network is */
+	case 2:
+		m->send_burst = 8 * KILO + (uint32_t)(rest >> 8) % (56 * KILO);
+		m->send_rest_us = 200 + (uint32_t)(rest >> 32) % 800;
+		break;
 	}
 }
 
@@ -427,7 +450,9 @@ static void manner_one_byte(struct plan *p, int end)
 	m->piece = m->alone_piece = 1;
 	m->nodelay = true;
 	m->send_burst = 0;
-	m->alone_from = end == CLIENT ? p->preface : 0;
+	m->alone_from = p->main[end];
+	if (end == CLIENT && m->alone_from < p->preface)
+		m->alone_from = p->preface;
 	m->alone_until = m->alone_from + draw_below(p, end, DRAW_ALONE, 100);
 }
 
@@ -459,6 +484,8 @@ static void manner_reset(struct plan *p, int end)
 	}
 	if (drawn & 0x100)
 		manner_readers(p, manner_bursty);
+	/* A small buffer drops segments, and then TCP may not believe the reset behind them. */
+	m->receive_buffer = other->receive_buffer = 0;
 }
 
 static void manner_pieces(struct plan *p)
@@ -484,14 +511,13 @@ static void manner_of_scenario(struct plan *p)
 		break;
 	case BULK:
 		client->piece = server->piece = 64 * KILO;
-		client->send_burst = server->send_burst = 0;
 		break;
 	case CLIENT_FIRST:
 		server->gate = SEND_AFTER_END;
 		break;
 	case DURING:
 		client->ending = END_AT_MARK;
-		client->end_mark = p->size[SERVER] / 2;
+		client->end_mark = (p->main[SERVER] + p->size[SERVER]) / 2;
 		break;
 	case AFTER:
 		client->ending = END_AT_MARK;
@@ -547,7 +573,8 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t number, enum scenario sce
 	snprintf(p->name, sizeof(p->name), "%s.%s", scenario_name(scenario), domain);
 	if (scenario >= HTTP_LENGTH)
 		p->frame = scenario == HTTP_CHUNKED ? FRAME_CHUNKED : FRAME_LENGTH;
-	p->messages = message_count(p);
+	p->prologue = prologue(p);
+	p->messages = p->prologue + message_count(p);
 	plan_sizes(p);
 	manner_any(p, CLIENT);
 	manner_any(p, SERVER);

@@ -23,7 +23,7 @@ enum scenario {
 	BOTH_AT_ONCE,	/* each ends when it has said all */
 	SLOW_READERS,	/* small bites with rests between them, on one side or both */
 	BURSTY_READERS, /* a small receive buffer; stop reading, then drain */
-	BULK,		/* some megabytes one way, as fast as it goes */
+	BULK,		/* some megabytes one way */
 	CLIENT_FIRST,	/* FIN before the answer begins */
 	DURING,		/* FIN in the middle of the answer */
 	AFTER,		/* FIN when the whole answer is there */
@@ -42,7 +42,7 @@ enum scenario {
 	SCENARIOS
 };
 
-/* When an end may send its message m. */
+/* When an end may send its message m, after the prologue. */
 enum gate {
 	SEND_AT_ONCE,
 	SEND_IN_TURN,	/* the client's m when it has m answers, the server's when it has m + 1 */
@@ -80,6 +80,8 @@ struct plan {
 	enum { FRAME_TLS, FRAME_LENGTH, FRAME_CHUNKED } frame;
 	char name[HELLO_NAME_MAX + 1]; /* scenario.DOMAIN */
 	unsigned messages;	       /* of each end */
+	unsigned prologue;	       /* so many of them come first, short ones and in turn */
+	uint64_t main[ENDS];	       /* where those end */
 	uint64_t key[ENDS], size[ENDS];
 	size_t preface; /* the client's first head: with it the server knows the plan */
 	struct manner manner[ENDS];

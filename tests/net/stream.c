@@ -276,6 +276,16 @@ static bool broken(struct connection *c, const char *where, int error)
 
 /* ---- sending ---- */
 
+/* Whether the other side has said all that goes before the present message. */
+static bool in_turn(const struct connection *c)
+{
+	const struct plan *p = &c->plan;
+
+	if (c->out.index < p->prologue || own(c)->gate == SEND_IN_TURN)
+		return c->in.index >= c->out.index + (c->end == SERVER);
+	return c->in.index >= p->prologue;
+}
+
 /* How many bytes of the present message may go. */
 static uint64_t sendable(const struct connection *c)
 {
@@ -283,12 +293,10 @@ static uint64_t sendable(const struct connection *c)
 	const struct message *now = &c->out.message;
 	uint64_t until = now->begin + now->size;
 
-	if (c->out.index == c->plan.messages)
+	if (c->out.index == c->plan.messages || !in_turn(c))
 		return 0;
-	if (m->gate == SEND_AFTER_END && !c->peer_ended)
-		until = c->end == CLIENT ? c->plan.preface : 0;
-	if (m->gate == SEND_IN_TURN && c->in.index < c->out.index + (c->end == SERVER))
-		return 0;
+	if (m->gate == SEND_AFTER_END && !c->peer_ended && c->out.index >= c->plan.prologue)
+		until = c->end == CLIENT && c->out.index == 0 ? c->plan.preface : 0;
 	if (m->resets && c->out.at < m->reset_sent && m->reset_sent < until)
 		until = m->reset_sent;
 	return until > c->out.at ? until - c->out.at : 0;
@@ -527,7 +535,7 @@ static void carry(struct connection *c)
 static void look_for_plan(struct connection *c)
 {
 	ssize_t got = recv(c->fd, receiving, PLAN_PREFACE_MAX, MSG_PEEK);
-	int error = got < 0 ? errno : c->broken ? error_of(c->fd) : 0;
+	int error = got < 0 ? errno : 0;
 
 	if (got == 0) {
 		fail(c, "the end");
@@ -543,6 +551,7 @@ static void look_for_plan(struct connection *c)
 			fail(c, "bytes that no client sends");
 			return;
 		case PLAN_MORE:
+			error = c->broken ? error_of(c->fd) : 0; /* recv() has bytes to show */
 			break;
 		}
 	}
