@@ -26,7 +26,8 @@
  * Both read commands, a line each, and answer "look" with one line of JSON:
  *   look      what has happened so far
  *   read N    stalled readers may read N bytes more
- *   wake      nobody is stalled any more, nor will be
+ *   wake      nobody is stalled any more, nor will be, until
+ *   stall     those that come from now on are, if they want to
  *   go        connections that were held begin
  *   stop      drive opens no more of them
  * drive ends when its connections have, with a last line of JSON; both end with their stdin.
@@ -628,6 +629,8 @@ static void command(char *line)
 	} else if (strcmp(line, "wake") == 0) {
 		g.awake = true;
 		tell_all('w', 0);
+	} else if (strcmp(line, "stall") == 0) {
+		g.awake = false;
 	} else if (strcmp(line, "go") == 0) {
 		g.hold = false;
 		tell_all('g', 0);

@@ -5,9 +5,7 @@ of the log), no descriptor is left (the runner looks), and there is one line wit
 """
 
 import contextlib
-import os
 import random
-import re
 import socket
 import time
 
