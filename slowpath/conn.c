@@ -934,7 +934,6 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
 	}
 	c->group = policy_group(w->policy, c->client.ip.s6_addr);
 	enter_kernel_path(c);
-	c->lane[SIDE_CLIENT].ready = !c->in_map[SIDE_CLIENT]; /* see TCP_DEFER_ACCEPT */
 	if (watch(c, SIDE_CLIENT, WATCH_USER) != 0) {
 		conn_close(c, REASON_LIMIT, true);
 		return;

@@ -140,6 +140,7 @@ class Tcp:
         self.wire, self.peer, self.seconds = wire, peer, seconds
         self.ports = own_port, peer_port
         self.base = (isn + 1) & MASK  # sequence number of our first byte
+        self.sent = 0  # places up to there
         self.acked, self.window, self.heard = 0, 0, 0  # what the peer has said, segments of it
         self.their_base, self.scale = None, 0
         self.received = bytearray()
@@ -150,8 +151,10 @@ class Tcp:
         return self
 
     def __exit__(self, kind, value, trace):
-        if not (self.was_reset or (self.ended and self.has_ended)):
-            self.send(self.acked, flags=RST | ACK)
+        if self.was_reset or (self.ended and self.has_ended):
+            return
+        for place in {self.acked, self.sent}:  # only what is next for the peer resets
+            self.send(place, flags=RST | ACK)
 
     # --- opening ---
 
@@ -183,6 +186,7 @@ class Tcp:
     def send(self, at, data=b"", flags=ACK | PSH, urgent=0):
         """urgent: how many of the bytes there are up to the urgent one; 0: it is none."""
         self.has_ended |= bool(flags & FIN)
+        self.sent = max(self.sent, at + len(data) + bool(flags & FIN))
         self._put((self.base + at) & MASK, flags | (URG if urgent else 0), data, urgent)
 
     def say(self, at, data, **how):

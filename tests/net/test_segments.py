@@ -11,6 +11,8 @@ or from the wrong copy shows. All of it holds without a daemon as well (--mode p
 import contextlib
 import random
 import signal
+import socket
+import threading
 
 import rawtcp
 import tls
@@ -46,11 +48,16 @@ class Server:
         self.opening = self.body = None
         self.rest = None
 
-    def __call__(self, sock):
-        self.opening = tls.read_exactly(sock, len(OPENING))
+    @staticmethod
+    def serve_opening(sock, rounds):
+        opening = tls.read_exactly(sock, len(OPENING))
         sock.sendall(b"+")
-        for _ in range(self.rounds):
+        for _ in range(rounds):
             sock.sendall(tls.read_exactly(sock, ROUND))
+        return opening
+
+    def __call__(self, sock):
+        self.opening = self.serve_opening(sock, self.rounds)
         self.body = tls.read_exactly(sock, self.size)
         sock.sendall(ANSWER)
         self.rest = tls.read_to_end(sock)
@@ -426,3 +433,111 @@ def every_message_of_the_server_repeats(t):
         assert after[1] - before[1] > ROUND, "the kernel has not carried"
         assert after[2] > before[2], "nothing was cut off"
     t.logged(name="raw.test", reason="ok")
+
+
+# --- urgent data ---------------------------------------------------------------------------------
+
+def urgent_arrives(t, stream, mark, send):
+    """
+    All bytes of the stream stay in line, which is what the server asks its TCP for as well; and it
+    is not the FIN that makes the last arrive. send(flow, wait) sends it; wait() until the server
+    has all that comes before the mark.
+    """
+    def server(sock):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        Server.serve_opening(sock, rounds)
+        start = tls.read_exactly(sock, mark)
+        sock.sendall(b"+")
+        got.append(start + tls.read_exactly(sock, len(stream) - mark))
+        sock.sendall(ANSWER)
+        got.append(tls.read_to_end(sock))
+
+    for rounds in 0, ROUNDS:
+        got = []
+        with t.raw_server(server), client_wire(t) as wire:
+            tcp, begin = opened(t, wire, rounds, 0x1000)
+            with tcp:
+                send(Shifted(tcp, begin), lambda: tcp.read_exactly(1))
+                assert tcp.read_exactly(len(ANSWER)) == ANSWER
+                tcp.send(begin + len(stream), flags=ACK | FIN)
+                assert tcp.read_to_end() == (b"", "fin")
+        assert got == [stream, (b"", "fin")], got
+        t.logged(name="raw.test", reason="ok")
+
+
+@test(core=True, plain=True)
+def urgent_byte_stays_in_line(t):
+    """recv() stops at the mark: what is behind it need not arrive before something follows."""
+    stream = b"0123456789abcdef"
+
+    def send(flow, wait):
+        flow.say(0, stream[:10], urgent=6)
+        wait()
+        flow.say(10, stream[10:])
+    urgent_arrives(t, stream, 5, send)
+
+
+@test(core=True, plain=True, modes=("on",))
+def urgent_twice_before_it_is_read(t):
+    """
+    When another urgent byte comes, TCP skips one that nobody has read: also if it was passed up
+    long ago, and then its count of what was read is wrong and it does not tell of the last byte.
+    """
+    stream = b"0123456789z"
+
+    def send(flow, wait):
+        with held(t, True):
+            flow.say(0, stream[:4], urgent=1)
+            flow.say(4, stream[4:10], urgent=3)
+        wait()
+        flow.say(10, stream[10:])
+    urgent_arrives(t, stream, 6, send)
+
+
+# --- a closed window -----------------------------------------------------------------------------
+
+def fill(tcp, begin, stream):
+    """Sends what the window takes until it is closed; the place then."""
+    at = begin
+    while True:
+        tcp.until(lambda: tcp.acked >= at, "all is acknowledged")
+        size = min(tcp.window, LONGEST, begin + len(stream) - at)
+        if tcp.window == 0:
+            return at
+        assert size, "the window never closes"
+        tcp.send(at, stream[at - begin:at - begin + size])
+        at += size
+
+
+@test(core=True, plain=True)
+def probes_of_a_closed_window_are_not_taken(t):
+    """Whichever way a sender asks whether there is room by now, and overlaps after that."""
+    stream = payload(8 << 20)
+    for rounds in 0, ROUNDS:
+        got, go = [], threading.Event()
+
+        def server(sock):
+            Server.serve_opening(sock, rounds)
+            go.wait(60)
+            got.append(tls.read_to_end(sock))
+            sock.sendall(ANSWER)
+
+        with t.raw_server(server), client_wire(t) as wire:
+            tcp, begin = opened(t, wire, rounds, 0x1000)
+            with tcp:
+                with held(t, True):
+                    at = fill(tcp, begin, stream)
+                    known = at - begin
+                    tcp.probe(at - 1)
+                    tcp.probe(at - 1, other(stream[known - 1:known]))
+                    tcp.probe(at, other(stream[known:known + 1]))
+                    tcp.probe(at - 50, other(stream[known - 50:known + 50]))
+                    assert (tcp.acked, tcp.window) == (at, 0), "more was taken"
+                go.set()
+                tcp.until(lambda: tcp.window > 1000, "the window opens")
+                tcp.say(at - 50, repeat(stream, known - 50, known, known + 900))
+                tcp.send(at + 900, flags=ACK | FIN)
+                assert tcp.read_to_end() == (ANSWER, "fin")
+        assert got[0][1] == "fin" and got[0][0] == stream[:known + 900], \
+            difference(got[0][0], stream[:known + 900])
+        t.logged(name="raw.test", reason="ok")
