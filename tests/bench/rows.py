@@ -56,7 +56,7 @@ def _cost(mode, goal=None):
 def _requests(connections, goals):
     rate, p50 = goals
     return Row(f"rounds-{connections}", "requests",
-               f"200 bytes there and back, {connections} open connections",
+               f"200 bytes there and back, open connections: {connections}",
                (_rate(rate), *_times(p50)), "rounds", ("-c", connections), all_cpus=True)
 
 

@@ -65,8 +65,9 @@ class Table:
     # --- goals ---
 
     def mark(self, row, value, goal, name, ratio):
-        if self.results.failures[row.name, name]:
-            return f"SHORT, {len(self.results.failures[row.name, name])} runs failed"
+        failed, slow = self.results.failures[row.name, name], self.results.slow[row.name, name]
+        if failed or slow:
+            return f"SHORT: {len(failed)} runs failed, {len(slow)} too slow"
         if ratio.value is None:
             return "not measured"
         return "met" if (ratio.value >= goal if value.rate else ratio.value <= goal) else "SHORT"
@@ -116,6 +117,8 @@ class Table:
         lines = [line for line in (self.row_line(row, name) for name in self.names) if line]
         notes = [f"{name}: FAILED RUN, {why}" for name in self.names
                  for why in self.results.failures[row.name, name]]
+        notes += [f"{name}: TOO SLOW for this row, {', '.join(slow)}" for name in self.names
+                  if (slow := self.results.slow[row.name, name])]
         if not lines and not notes:
             return []
         head = ["", *(value.title for value in row.values), "ratio to the best proxy"]
