@@ -62,7 +62,11 @@ struct flow_kern {
 	__u64 passed;	  /* bytes passed up to user space */
 	__u64 redirected; /* bytes handed to the peer's socket */
 	__u64 dropped;	  /* bytes discarded after a denial */
-	__u64 pad[4];
+	__u32 next;	  /* sequence number that the next skb begins with */
+	__u32 begun;	  /* 1: next is valid */
+	__u32 broken;	  /* 1: bytes are missing, the connection must not go on */
+	__u32 pad32;
+	__u64 pad[2];
 	__u32 base;  /* peer's write_seq less what had been written, at the first redirect */
 	__u32 based; /* 1: base is valid */
 };
@@ -73,17 +77,25 @@ struct flow_kern {
  */
 #define FLOW_GROUP(serial, group) (((serial) & 0xffff) << 16 | (group))
 
+/* Events that user space does not need. */
+enum {
+	QUIET_NOTHING = 0,
+	QUIET_PASSED, /* it watches the socket, and reads what is passed up without being told */
+	QUIET_ALL,    /* it is about to look by itself */
+};
+
 /* One endpoint as user space sees it. One cache line. */
 struct flow_user {
 	__u64 forwarded; /* of `passed`: bytes written to the peer, whole writes only */
-	__u64 peer;	 /* socket cookie of the peer; 0: not paired, nothing is redirected */
+	__u32 paired;	 /* 0: nothing is redirected to the peer */
+	__u32 pad32;
 	__u32 opaque;	 /* client side: 1 ends FLOW_LOOK for good */
 	__u32 hold;	 /* 1: never redirect, user space wants to see every byte */
 	__u32 group;	 /* client side: FLOW_GROUP(serial of the policy, group in it) */
 	__u32 worker;	 /* ring to send events to */
 	__u16 port;	 /* client side: destination port the rules are asked about */
 	__u16 pad16;
-	__u32 quiet; /* 1: user space is about to look by itself, spare the event */
+	__u32 quiet; /* QUIET_* */
 	__u64 pad[3];
 };
 
@@ -97,10 +109,10 @@ struct flow_verdict {
 	__u32 reason;	 /* REASON_* */
 	__u16 proto;	 /* PROTO_* */
 	__u16 name_len;	 /* 0: no name */
-	__u8 name[NAME_BUF]; /* normalised, not terminated */
 	__u32 tls_seen;	 /* TLS_SEEN_* of bpf/hello.h */
 	__u32 pad32;
 	__u64 pad[2];
+	__u8 name[NAME_BUF]; /* normalised, not terminated; last: it is not zeroed for reuse */
 };
 
 struct flow {
@@ -109,11 +121,16 @@ struct flow {
 	struct flow_verdict v;
 };
 
-/* socket cookie -> endpoint */
-struct endpoint {
-	__u32 flow; /* index of the flow array */
-	__u32 side; /* SIDE_* */
-};
+/*
+ * Which record a socket belongs to. The number of an endpoint is its key in the map of sockets,
+ * and user space leaves it in the socket itself, as TCP_NOTSENT_LOWAT with the highest bit set:
+ * a limit of 2 GiB or more is never met, so it means nothing else, and for the program it is one
+ * load where a hash would be a look-up for each skb and two system calls for each socket.
+ */
+#define ENDPOINT_TAG 0x80000000u
+#define ENDPOINT(flow, side) ((__u32)(flow) << 1 | (__u32)(side))
+#define ENDPOINT_FLOW(endpoint) ((endpoint) >> 1)
+#define ENDPOINT_SIDE(endpoint) ((endpoint) & 1)
 
 /* One message of a worker's ring. A lost one loses nothing: the record has it all. */
 struct flow_event {
@@ -129,6 +146,7 @@ enum {
 	STAT_EVENTS_LOST,
 	STAT_NO_SCRATCH, /* looked, because every scratch was taken */
 	STAT_NO_FLOW,	 /* data on a socket without a record: passed up */
+	STAT_OVERLAPS,	 /* retransmissions that began with bytes seen before: those were cut off */
 	STAT_COUNT
 };
 
@@ -180,7 +198,6 @@ _Static_assert(sizeof(struct flow_kern) == 64, "flow_kern");
 _Static_assert(sizeof(struct flow_user) == 64, "flow_user");
 _Static_assert(sizeof(struct flow_verdict) == 320, "flow_verdict");
 _Static_assert(sizeof(struct flow) == 576, "flow");
-_Static_assert(sizeof(struct endpoint) == 8, "endpoint");
 _Static_assert(sizeof(struct flow_event) == 8, "flow_event");
 _Static_assert(sizeof(struct policy_head) == 48, "policy_head");
 _Static_assert(sizeof(struct name_sets) == 8, "name_sets");

@@ -14,6 +14,8 @@
 #include "bpf/kernel.h"
 
 #define RING_BYTES (256 * 1024)
+#define CUT_MAX 4095 /* what bpf_skb_adjust_room() takes in one go */
+#define CUTS_MAX 160 /* longer than any skb */
 #define SCRATCHES_PER_CPU 4
 #define SCRATCH_CPUS 64 /* more CPUs share; a taken scratch means "look" */
 
@@ -21,18 +23,11 @@
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
 
 struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(max_entries, 2);
-	__type(key, __u64); /* socket cookie */
+	__type(key, __u32); /* ENDPOINT() */
 	__type(value, __u64);
 } socks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2);
-	__type(key, __u64); /* socket cookie */
-	__type(value, struct endpoint);
-} endpoints SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -576,14 +571,14 @@ static int has_room(struct flow_kern *k, __u64 forwarded, struct tcp_sock *tp, _
 }
 
 /* The four conditions of the hand-over: paired, nothing owed, the peer there, and room. */
-static int may_redirect(struct flow_kern *k, struct flow_user *u, __u64 peer, __u32 len)
+static int may_redirect(struct flow_kern *k, struct flow_user *u, __u32 peer, __u32 len)
 {
 	__u64 forwarded = READ_ONCE(u->forwarded);
 	struct bpf_sock *sk;
 	struct tcp_sock *tp;
 	int yes = 0;
 
-	if (peer == 0 || READ_ONCE(u->hold) || forwarded != k->passed)
+	if (!READ_ONCE(u->paired) || READ_ONCE(u->hold) || forwarded != k->passed)
 		return 0;
 	sk = bpf_map_lookup_elem(&socks, &peer);
 	if (!sk)
@@ -621,53 +616,108 @@ static int pass_up(struct flow *f, __u32 flow, __u32 side, __u32 len, int act)
 	__u64 before = __sync_fetch_and_add(&f->k[side].passed, len);
 
 	if ((act == ACT_UP || READ_ONCE(f->u[side].forwarded) == before) &&
-	    !READ_ONCE(f->u[side].quiet))
+	    READ_ONCE(f->u[side].quiet) == QUIET_NOTHING)
 		tell(f, flow, side);
 	return SK_PASS;
+}
+
+/* Loud, and seen by user space before anything else of this flow. */
+static int give_up(struct flow *f, __u32 flow, __u32 side)
+{
+	WRITE_ONCE(f->k[side].broken, 1);
+	tell(f, flow, side);
+	return SK_DROP;
 }
 
 static int drop(struct flow *f, __u32 flow, __u32 len)
 {
 	__u64 before = __sync_fetch_and_add(&f->k[SIDE_CLIENT].dropped, len);
 
-	if (before == 0 && !READ_ONCE(f->u[SIDE_CLIENT].quiet))
+	if (before == 0 && READ_ONCE(f->u[SIDE_CLIENT].quiet) != QUIET_ALL)
 		tell(f, flow, SIDE_CLIENT);
 	return SK_DROP;
+}
+
+/* ---- what TCP leaves to its reader ---- */
+
+struct cut {
+	struct __sk_buff *skb;
+	__u32 len;
+};
+
+static long cut_some(__u32 i, void *ctx)
+{
+	struct cut *c = ctx;
+	__u32 n = c->len > CUT_MAX ? CUT_MAX : c->len;
+
+	(void)i;
+	if (n == 0 || bpf_skb_adjust_room(c->skb, -(__s32)n, 0, 0) != 0)
+		return LOOP_END;
+	c->len -= n;
+	return LOOP_NEXT;
+}
+
+/*
+ * A retransmission may begin with bytes that came before. TCP queues it as it is, and recv()
+ * knows to skip them; a verdict program is given them a second time. Cuts them off. 0, or -1: it
+ * could not, and the connection cannot go on.
+ */
+static int cut_overlap(struct __sk_buff *skb, struct flow_kern *k, struct tcp_sock *tp)
+{
+	__u32 seq = skb->cb[0]; /* as struct tcp_skb_cb begins */
+	struct cut c = { .skb = skb };
+
+	if (!k->begun) {
+		k->next = tp->copied_seq;
+		k->begun = 1;
+	}
+	c.len = k->next - seq;
+	if (c.len) {
+		count(STAT_OVERLAPS);
+		if (c.len > skb->len)
+			return -1;
+		bpf_loop(CUTS_MAX, cut_some, &c, 0);
+	}
+	k->next += skb->len;
+	return c.len ? -1 : 0;
 }
 
 SEC("sk_skb")
 int sluice_verdict(struct __sk_buff *skb)
 {
-	__u64 cookie, peer;
-	struct endpoint *end;
-	struct flow *f;
-	__u32 flow, side, len = skb->len;
+	__u32 flow, side, peer, tag, len;
+	struct flow *f = NULL;
+	struct bpf_sock *sk;
+	struct tcp_sock *tp;
 	int act = ACT_CARRY;
 
-	if (len == 0) /* a bare FIN: TCP has noted it, the skb would break the peer */
+	if (skb->len == 0) /* a bare FIN: TCP has noted it, the skb would break the peer */
 		return SK_DROP;
-	cookie = bpf_get_socket_cookie(skb);
-	end = bpf_map_lookup_elem(&endpoints, &cookie);
-	if (!end) {
+	sk = skb->sk;
+	tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+	tag = tp ? tp->notsent_lowat : 0;
+	flow = ENDPOINT_FLOW(tag & ~ENDPOINT_TAG);
+	side = ENDPOINT_SIDE(tag);
+	peer = ENDPOINT(flow, !side);
+	if (tag & ENDPOINT_TAG)
+		f = bpf_map_lookup_elem(&flows, &flow);
+	if (!f || !tp) {
 		count(STAT_NO_FLOW);
 		return SK_PASS;
 	}
-	flow = end->flow;
-	side = end->side & 1;
-	f = bpf_map_lookup_elem(&flows, &flow);
-	if (!f) {
-		count(STAT_NO_FLOW);
-		return SK_PASS;
-	}
+	if (cut_overlap(skb, &f->k[side], tp) != 0)
+		return give_up(f, flow, side);
+	len = skb->len;
+	if (len == 0) /* only its FIN was new: as above */
+		return SK_DROP;
 	if (side == SIDE_CLIENT)
 		act = judge(skb, f);
 	if (act == ACT_DROP)
 		return drop(f, flow, len);
-	peer = READ_ONCE(f->u[side].peer);
 	if (act == ACT_UP || !may_redirect(&f->k[side], &f->u[side], peer, len))
 		return pass_up(f, flow, side, len, act);
 	f->k[side].redirected += len;
-	return bpf_sk_redirect_hash(skb, &socks, &peer, 0);
+	return bpf_sk_redirect_map(skb, &socks, peer, 0);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -39,6 +39,12 @@ void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT])
 	memset(out, 0, sizeof(*out) * STAT_COUNT);
 }
 
+size_t fastpath_used(struct fastpath *fp)
+{
+	(void)fp;
+	return 0;
+}
+
 size_t fastpath_capacity(const struct fastpath *fp)
 {
 	(void)fp;
@@ -51,11 +57,10 @@ uint32_t flow_take(struct fastpath *fp)
 	return FLOW_NONE;
 }
 
-void flow_give_back(struct fastpath *fp, uint32_t flow, const uint64_t cookies[SIDE_COUNT])
+void flow_give_back(struct fastpath *fp, uint32_t flow)
 {
 	(void)fp;
 	(void)flow;
-	(void)cookies;
 	abort();
 }
 
@@ -66,27 +71,18 @@ struct flow *flow_record(const struct fastpath *fp, uint32_t flow)
 	abort();
 }
 
-int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd, uint64_t *cookie)
+int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd)
 {
 	(void)fp;
 	(void)flow;
 	(void)side;
 	(void)fd;
-	(void)cookie;
 	return -EOPNOTSUPP;
 }
 
 void flow_kick(int fd)
 {
 	(void)fd;
-}
-
-void flow_pair(struct fastpath *fp, uint32_t flow, const uint64_t cookies[SIDE_COUNT])
-{
-	(void)fp;
-	(void)flow;
-	(void)cookies;
-	abort();
 }
 
 int flow_ring_fd(const struct fastpath *fp, unsigned worker)

@@ -33,6 +33,7 @@ struct fastpath {
 	pthread_mutex_t pool_lock;
 	struct resting *pool; /* a queue: oldest first */
 	uint32_t pool_head, pool_len;
+	uint32_t used; /* records that were ever taken */
 
 	int names_fd[POLICY_GENERATIONS]; /* inner maps in the slots, or -1 */
 	int rules_fd[POLICY_GENERATIONS];

@@ -39,28 +39,50 @@ void fastpath_close(struct fastpath *fp);
 /* Totals of the program's counters, REASON_* and STAT_*. */
 void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT]);
 size_t fastpath_capacity(const struct fastpath *fp); /* records in all */
+size_t fastpath_used(struct fastpath *fp);	     /* of these lent to connections */
 
 /* A record for a new connection, zeroed, or FLOW_NONE when there is none. Any thread. */
 uint32_t flow_take(struct fastpath *fp);
-/* Both sockets are closed. cookies: those that were put in, 0 for none. */
-void flow_give_back(struct fastpath *fp, uint32_t flow, const uint64_t cookies[SIDE_COUNT]);
+void flow_give_back(struct fastpath *fp, uint32_t flow); /* both sockets are closed */
 struct flow *flow_record(const struct fastpath *fp, uint32_t flow);
 
 /*
- * Puts one socket into the map, so that the program sees all that arrives from now on. 0 and its
- * cookie; -EOPNOTSUPP and others: it stays in user space for good, which is no error.
+ * Puts one socket into the map, so that the program sees all that arrives from now on. 0, or
+ * -EOPNOTSUPP and others: it stays in user space for good, which is no error.
  */
-int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd, uint64_t *cookie);
+int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd);
 /* Makes the program see what arrived before the insertion. */
 void flow_kick(int fd);
-/* Names the two sockets each other's peer: from here on the kernel may carry. */
-void flow_pair(struct fastpath *fp, uint32_t flow, const uint64_t cookies[SIDE_COUNT]);
+
+/*
+ * Before the socket of `side` is put in: what user space has carried from it until now. All of it
+ * must have been written to the peer.
+ */
+static inline void flow_set_carried(struct flow *f, int side, uint64_t bytes)
+{
+	f->k[side].passed = bytes;
+	f->u[side].forwarded = bytes;
+}
+
+/* Both sockets are in the map: from here on the kernel may carry. */
+static inline void flow_pair(struct flow *f)
+{
+	for (int side = 0; side < SIDE_COUNT; side++)
+		__atomic_store_n(&f->u[side].paired, 1, __ATOMIC_RELEASE);
+}
 
 /* What the program writes and user space must read in order, and the other way round. */
 
 static inline uint32_t flow_state(const struct flow *f)
 {
 	return __atomic_load_n(&f->v.state, __ATOMIC_ACQUIRE);
+}
+
+/* The kernel lost the thread of one direction: the connection is to be reset. */
+static inline bool flow_broken(const struct flow *f)
+{
+	return __atomic_load_n(&f->k[SIDE_CLIENT].broken, __ATOMIC_RELAXED) ||
+	       __atomic_load_n(&f->k[SIDE_UPSTREAM].broken, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t flow_passed(const struct flow *f, int side)
@@ -80,8 +102,8 @@ static inline bool flow_forwarded(struct flow *f, int side, uint64_t total)
 	return __atomic_load_n(&f->k[side].passed, __ATOMIC_SEQ_CST) != total;
 }
 
-/* While quiet the program posts no event: the caller is about to look by itself. */
-static inline void flow_set_quiet(struct flow *f, int side, bool quiet)
+/* QUIET_*. After more is asked for than before, the caller looks: what came meanwhile is not told. */
+static inline void flow_set_quiet(struct flow *f, int side, uint32_t quiet)
 {
 	__atomic_store_n(&f->u[side].quiet, quiet, __ATOMIC_SEQ_CST);
 }

@@ -99,9 +99,6 @@ static int open_records(struct fastpath *fp)
 	fp->pool = calloc(fp->capacity, sizeof(*fp->pool));
 	if (!fp->pool)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < fp->capacity; i++)
-		fp->pool[i].flow = i;
-	fp->pool_len = fp->capacity;
 	return 0;
 }
 
@@ -111,7 +108,6 @@ static int size_maps(struct fastpath *fp)
 	int err = bpf_map__set_max_entries(s->maps.flows, fp->capacity);
 
 	err = err ?: bpf_map__set_max_entries(s->maps.socks, fp->capacity * SIDE_COUNT);
-	err = err ?: bpf_map__set_max_entries(s->maps.endpoints, fp->capacity * SIDE_COUNT);
 	err = err ?: bpf_map__set_max_entries(s->maps.lost, fp->workers);
 	return err ?: bpf_map__set_max_entries(s->maps.rings, fp->workers);
 }
@@ -288,6 +284,16 @@ void fastpath_close(struct fastpath *fp)
 size_t fastpath_capacity(const struct fastpath *fp)
 {
 	return fp->capacity;
+}
+
+size_t fastpath_used(struct fastpath *fp)
+{
+	size_t used;
+
+	pthread_mutex_lock(&fp->pool_lock);
+	used = fp->used - fp->pool_len;
+	pthread_mutex_unlock(&fp->pool_lock);
+	return used;
 }
 
 void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT])

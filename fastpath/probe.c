@@ -141,7 +141,7 @@ static int tcp_pair(int pair[2])
 }
 
 /* One byte that is neither TLS nor HTTP must be seen, counted and passed up. */
-static int carry(struct fastpath *fp, uint32_t flow, int pair[2], uint64_t *cookie)
+static int carry(struct fastpath *fp, uint32_t flow, int pair[2])
 {
 	struct flow *f = flow_record(fp, flow);
 	char byte = 0;
@@ -149,7 +149,7 @@ static int carry(struct fastpath *fp, uint32_t flow, int pair[2], uint64_t *cook
 
 	if (send(pair[0], "\1", 1, 0) != 1)
 		return -errno;
-	err = flow_insert(fp, flow, SIDE_CLIENT, pair[1], cookie);
+	err = flow_insert(fp, flow, SIDE_CLIENT, pair[1]);
 	if (err)
 		return err;
 	flow_kick(pair[1]);
@@ -160,7 +160,6 @@ static int carry(struct fastpath *fp, uint32_t flow, int pair[2], uint64_t *cook
 
 int probe_carry(struct fastpath *fp, char *why, size_t why_len)
 {
-	uint64_t cookies[SIDE_COUNT] = { 0, 0 };
 	uint32_t flow = flow_take(fp);
 	struct timeval limit = { .tv_sec = 2 };
 	int pair[2] = { -1, -1 };
@@ -168,12 +167,12 @@ int probe_carry(struct fastpath *fp, char *why, size_t why_len)
 
 	if (!err) {
 		setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		err = carry(fp, flow, pair, &cookies[SIDE_CLIENT]);
+		err = carry(fp, flow, pair);
 	}
 	cleanup_fd(&pair[0]);
 	cleanup_fd(&pair[1]);
 	if (flow != FLOW_NONE)
-		flow_give_back(fp, flow, cookies);
+		flow_give_back(fp, flow);
 	if (err)
 		snprintf(why, why_len, "a test connection did not go through the program: %s",
 			 strerror(-err));

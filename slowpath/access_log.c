@@ -21,6 +21,7 @@
 #define BUFFER_LEN (1024 * 1024) /* lines waiting for the writer; twice that in memory */
 #define LINE_LEN 8192		 /* the longest name, every byte escaped, and room to spare */
 #define LOG_MODE 0640
+#define GATHER_MS 20 /* after a write: lines that come close together share the next one */
 
 enum sink { SINK_FILE, SINK_STDERR, SINK_SYSLOG, SINK_NONE };
 
@@ -34,6 +35,7 @@ struct access_log {
 	char *filling; /* producers append here */
 	size_t filled;
 	int next_fd; /* a reopened file the writer has not taken yet; -1: none */
+	bool asleep; /* the writer waits for the first line */
 	bool closing;
 	uint64_t lost;
 
@@ -235,6 +237,30 @@ static uint64_t send_lines(struct access_log *log, char *p, size_t len)
 	return 0;
 }
 
+/* Waits, with the lock held, until there is something to do. */
+static void await_line(struct access_log *log)
+{
+	while (!log->closing && log->filled == 0 && log->next_fd < 0) {
+		log->asleep = true;
+		pthread_cond_wait(&log->wake, &log->lock);
+		log->asleep = false;
+	}
+}
+
+/* Being woken for every line would cost more than the lines do. */
+static void gather_lines(struct access_log *log)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += GATHER_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	while (!log->closing && log->filled < BUFFER_LEN / 2 &&
+	       pthread_cond_timedwait(&log->wake, &log->lock, &until) == 0)
+		;
+}
+
 static void *run(void *arg)
 {
 	struct access_log *log = arg;
@@ -242,16 +268,16 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&log->lock);
 	while (!closing) {
-		char *p = log->filling;
-		size_t len = log->filled;
 		uint64_t lost;
-		int fd = TAKE_FD(log->next_fd);
+		size_t len;
+		char *p;
+		int fd;
 
+		await_line(log);
+		p = log->filling;
+		len = log->filled;
+		fd = TAKE_FD(log->next_fd);
 		closing = log->closing;
-		if (!closing && len == 0 && fd < 0) {
-			pthread_cond_wait(&log->wake, &log->lock);
-			continue;
-		}
 		log->filling = log->writing;
 		log->filled = 0;
 		log->writing = p;
@@ -264,6 +290,7 @@ static void *run(void *arg)
 		lost = send_lines(log, p, len);
 		pthread_mutex_lock(&log->lock);
 		log->lost += lost;
+		gather_lines(log);
 	}
 	pthread_mutex_unlock(&log->lock);
 	return NULL;
@@ -338,14 +365,25 @@ static int set_up(struct access_log *log, const struct conf *conf)
 	return log->sink == SINK_NONE ? 0 : start_writer(log);
 }
 
+/* A clock that is set back must not hold lines up. */
+static void init_lock(struct access_log *log)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&log->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&log->wake, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 int access_log_open(struct access_log **out, const struct conf *conf, char *err, size_t err_len)
 {
 	struct access_log *log = calloc(1, sizeof(*log));
 	int rc = -ENOMEM;
 
 	if (log) {
-		pthread_mutex_init(&log->lock, NULL);
-		pthread_cond_init(&log->wake, NULL);
+		init_lock(log);
 		log->sink = sink_of(conf->access_log);
 		log->format = conf->log_format;
 		log->fd = log->sink == SINK_STDERR ? STDERR_FILENO : -1;
@@ -376,10 +414,9 @@ void access_log_write(struct access_log *log, const struct access_entry *e)
 		log->lost++;
 	} else {
 		memcpy(log->filling + log->filled, line, len);
-		/* The writer only sleeps when nothing is there. */
-		if (log->filled == 0)
-			pthread_cond_signal(&log->wake);
 		log->filled += len;
+		if (log->asleep || log->filled > BUFFER_LEN / 2)
+			pthread_cond_signal(&log->wake);
 	}
 	pthread_mutex_unlock(&log->lock);
 }

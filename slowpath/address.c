@@ -171,24 +171,45 @@ static bool same(const struct endpoint_addr *a, const struct endpoint_addr *b)
 	return a->port == b->port && memcmp(&a->ip, &b->ip, sizeof(a->ip)) == 0;
 }
 
-int address_original(int fd, struct endpoint_addr *dst)
+static bool is_listener_port(const struct conf *conf, uint16_t port)
 {
-	struct sockaddr_storage local_ss = { 0 }, ss = { 0 };
-	socklen_t local_len = sizeof(local_ss), len = sizeof(ss);
-	struct endpoint_addr local, asked;
-	int level;
+	struct endpoint_addr l;
 
-	if (getsockname(fd, (struct sockaddr *)&local_ss, &local_len) != 0)
-		return -errno;
-	address_from_sockaddr(&local, (struct sockaddr *)&local_ss);
-	/* A v4 connection on a dual-stack socket is in the IPv4 tables. */
-	level = address_is_v4(&local.ip) ? IPPROTO_IP : IPPROTO_IPV6;
-	if (getsockopt(fd, level, ORIGINAL_DST, &ss, &len) != 0) {
+	for (size_t i = 0; i < conf->n_listeners; i++)
+		for (size_t k = 0; k < conf->listeners[i].n; k++) {
+			address_from_sockaddr(&l, (struct sockaddr *)&conf->listeners[i].at[k]);
+			if (l.port == port)
+				return true;
+		}
+	return false;
+}
+
+/* Whether the connection was made to just this address and port of ours. */
+static bool is_local_end(int fd, const struct endpoint_addr *a)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	struct endpoint_addr local;
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+		return true;
+	address_from_sockaddr(&local, (struct sockaddr *)&ss);
+	return same(&local, a);
+}
+
+int address_original(int fd, const struct conf *conf, bool v4, struct endpoint_addr *dst)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	struct endpoint_addr asked;
+
+	if (getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, ORIGINAL_DST, &ss, &len) != 0) {
 		/* Not tracked, or no NAT in this kernel: it came to us as it is. */
 		return errno == ENOENT || errno == ENOPROTOOPT ? -ELOOP : -errno;
 	}
 	address_from_sockaddr(&asked, (struct sockaddr *)&ss);
-	if (same(&asked, &local))
+	if (is_listener_port(conf, asked.port) &&
+	    (address_is_own_listener(conf, &asked) || is_local_end(fd, &asked)))
 		return -ELOOP;
 	*dst = asked;
 	return 0;

@@ -23,11 +23,11 @@ struct endpoint_addr {
 };
 
 /*
- * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST). 0, or -ELOOP when
- * the connection was made to the listener itself (nothing was redirected), else -errno.
- * local is what getsockname() says.
+ * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST). v4: the client has an
+ * IPv4 address. 0, or -ELOOP when the connection was made to one of conf's listeners (nothing was
+ * redirected), else -errno.
  */
-int address_original(int fd, struct endpoint_addr *dst);
+int address_original(int fd, const struct conf *conf, bool v4, struct endpoint_addr *dst);
 
 void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa);
 socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_storage *out);

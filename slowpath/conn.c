@@ -57,14 +57,15 @@ void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[
 	}
 }
 
-/* "kernel": it gave the verdict and user space carried no more than the first flight. */
+/* "kernel": it gave the verdict and user space carried no more than the first flight. "user": it
+   had no part in it. */
 static const char *path_word(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], first = 0;
 
 	conn_bytes(c, all, kernel);
 	if (kernel[SIDE_CLIENT] + kernel[SIDE_UPSTREAM] == 0)
-		return c->kernel_verdict && !c->connected ? "kernel" : "user";
+		return !c->kernel_verdict ? "user" : c->connected ? "mixed" : "kernel";
 	if (c->rec && c->kernel_verdict)
 		first = c->first_flight;
 	return c->kernel_verdict && all[SIDE_UPSTREAM] == kernel[SIDE_UPSTREAM] &&
@@ -142,6 +143,37 @@ void conn_info(const struct conn *c, struct flow_info *out)
 	out->age_ms = conn_now_ms() - c->began_ms;
 }
 
+/* ---- watching ---- */
+
+/*
+ * Edge-triggered. While user space carries, it is woken for what there is to read; for room only
+ * when it has waited for some. A socket from which the kernel carries must not be watched for
+ * reading: every redirected segment would wake us. Its errors come as EV_WRITE.
+ */
+enum { WATCH_USER = EV_READ | EV_CLOSED, WATCH_KERNEL = EV_WRITE | EV_CLOSED };
+
+static void on_client(evutil_socket_t fd, short what, void *arg);
+static void on_upstream(evutil_socket_t fd, short what, void *arg);
+
+static void watch(struct conn *c, int side, short what)
+{
+	struct event *ev = &c->ev[side];
+
+	if (event_pending(ev, what, NULL))
+		event_del(ev);
+	event_assign(ev, c->w->base, c->fd[side], (short)(what | EV_ET | EV_PERSIST),
+		     side == SIDE_CLIENT ? on_client : on_upstream, c);
+	event_add(ev, NULL);
+}
+
+void conn_watch_room(struct conn *c, int side)
+{
+	short watched = event_get_events(&c->ev[side]);
+
+	if (!(watched & EV_WRITE))
+		watch(c, side, (short)(watched | EV_WRITE));
+}
+
 /* ---- the end ---- */
 
 static void close_fd(struct conn *c, int side, bool reset)
@@ -150,10 +182,10 @@ static void close_fd(struct conn *c, int side, bool reset)
 
 	if (c->fd[side] < 0)
 		return;
-	event_del(&c->ev[side]);
 	if (reset)
 		setsockopt(c->fd[side], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(c->fd[side]); /* takes it out of the map as well; never delete it there */
+	event_del(&c->ev[side]); /* after it: epoll has forgotten the socket by now */
 	c->fd[side] = -1;
 }
 
@@ -174,7 +206,7 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 	pump_free(c);
 	if (c->flow != FLOW_NONE) {
 		w->shared->by_flow[c->flow] = NULL;
-		flow_give_back(w->shared->fp, c->flow, c->cookie);
+		flow_give_back(w->shared->fp, c->flow);
 	}
 	if (c->counted)
 		clients_leave(w->shared->clients, &c->client.ip);
@@ -190,7 +222,7 @@ static const void *answer(struct conn *c, unsigned why, char **owned, size_t *le
 {
 	*owned = NULL;
 	if (c->proto == PROTO_TLS && conf(c)->deny_tls == DENY_TLS_ALERT &&
-	    why < REASON_UPSTREAM_REFUSED) {
+	    why < REASON_UPSTREAM_REFUSED && why != REASON_LIMIT) {
 		*len = DENY_TLS_LEN;
 		return deny_tls_alert;
 	}
@@ -272,30 +304,47 @@ static bool only_reported(struct conn *c, unsigned why)
 
 static void start_carrying(struct conn *c)
 {
-	struct fastpath *fp = c->w->shared->fp;
-
 	event_del(&c->timer);
 	c->connected = true;
 	c->state = CONN_OPEN;
-	if (c->in_map[SIDE_CLIENT] && flow_insert(fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM],
-						  &c->cookie[SIDE_UPSTREAM]) == 0) {
-		c->in_map[SIDE_UPSTREAM] = true;
-		flow_pair(fp, c->flow, c->cookie);
-	}
-	if (!c->in_map[SIDE_UPSTREAM]) {
-		event_del(&c->ev[SIDE_UPSTREAM]);
-		c->ev[SIDE_UPSTREAM].ev_events |= EV_READ;
-		event_add(&c->ev[SIDE_UPSTREAM], NULL);
-	}
+	c->settled = !c->in_map[SIDE_CLIENT];
 	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS);
 	if (c->kernel_verdict)
 		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
 	if (!pump(c, SIDE_CLIENT))
 		return;
 	take_late_denial(c);
-	if (c->in_map[SIDE_UPSTREAM])
-		flow_kick(c->fd[SIDE_UPSTREAM]);
-	pump(c, SIDE_UPSTREAM);
+	if (c->lane[SIDE_UPSTREAM].ready || c->lane[SIDE_UPSTREAM].hup)
+		pump(c, SIDE_UPSTREAM);
+}
+
+/*
+ * Most connections say a few words and end: for those, two sockets in the map cost more than
+ * they save. What was read from the upstream before counts as passed and forwarded.
+ */
+void conn_promote(struct conn *c)
+{
+	const struct lane *down = &c->lane[SIDE_UPSTREAM];
+
+	c->settled = true;
+	flow_set_carried(c->rec, SIDE_UPSTREAM, down->written);
+	if (flow_insert(c->w->shared->fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM]) != 0)
+		return;
+	c->in_map[SIDE_UPSTREAM] = true;
+	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_NOTHING);
+	flow_pair(c->rec);
+	watch(c, SIDE_CLIENT, WATCH_KERNEL);
+	watch(c, SIDE_UPSTREAM, WATCH_KERNEL);
+	flow_kick(c->fd[SIDE_UPSTREAM]);
+}
+
+int conn_socket_error(const struct conn *c, int side)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(c->fd[side], SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
 }
 
 static unsigned connect_failure(int error)
@@ -305,11 +354,15 @@ static unsigned connect_failure(int error)
 		return REASON_UPSTREAM_TIMEOUT;
 	case ECONNRESET:
 		return REASON_UPSTREAM_RESET;
+	case EMFILE: /* of descriptors, memory and ports: our lack, not the destination's word */
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case EADDRNOTAVAIL:
+		return REASON_LIMIT;
 	}
 	return REASON_UPSTREAM_REFUSED;
 }
-
-static void on_upstream(evutil_socket_t fd, short what, void *arg);
 
 static int connect_to(struct conn *c, const struct endpoint_addr *dst)
 {
@@ -330,11 +383,7 @@ static int connect_to(struct conn *c, const struct endpoint_addr *dst)
 		return err;
 	}
 	c->fd[SIDE_UPSTREAM] = fd;
-	event_assign(&c->ev[SIDE_UPSTREAM], c->w->base, fd,
-		     EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST |
-			     (c->in_map[SIDE_CLIENT] ? 0 : EV_READ),
-		     on_upstream, c);
-	event_add(&c->ev[SIDE_UPSTREAM], NULL);
+	watch(c, SIDE_UPSTREAM, WATCH_USER | EV_WRITE);
 	return 0;
 }
 
@@ -372,19 +421,14 @@ static void connect_next(struct conn *c, unsigned last_failure)
 	conn_deny(c, last_failure);
 }
 
-static void on_connected(struct conn *c)
+/* A failure comes as readable and writable; so does a server that speaks or ends at once. */
+static void on_connected(struct conn *c, short what)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
+	int error = what & EV_READ ? conn_socket_error(c, SIDE_UPSTREAM) : 0;
 
-	getsockopt(c->fd[SIDE_UPSTREAM], SOL_SOCKET, SO_ERROR, &error, &len);
-	if (error == 0 && getpeername(c->fd[SIDE_UPSTREAM],
-				      (struct sockaddr *)&(struct sockaddr_storage){ 0 },
-				      &(socklen_t){ sizeof(struct sockaddr_storage) }) != 0)
-		return; /* not yet */
 	if (error)
 		connect_next(c, connect_failure(error));
-	else
+	else if (what & EV_WRITE)
 		start_carrying(c);
 }
 
@@ -617,44 +661,38 @@ static void look_for_verdict(struct conn *c)
 	} else if (state != FLOW_NEW) {
 		take_kernel_verdict(c);
 		find_destination(c);
-	} else if (c->lane[SIDE_CLIENT].hup) {
-		look_at_first(c);
+	} else if (c->lane[SIDE_CLIENT].hup || c->lane[SIDE_CLIENT].ready) {
+		look_at_first(c); /* not for bytes: it has ended or failed */
 	}
 }
 
 /* ---- events ---- */
 
-static void on_client(evutil_socket_t fd, short what, void *arg);
-
 /*
- * An error comes as EV_WRITE, with EV_READ where that is asked for. A socket that is going to be
- * read tells it then; the others are asked. Edge-triggered, every event says "writable" as well.
+ * An error comes as all that is watched. A socket that is going to be read tells it then; the
+ * others are asked.
  */
 static int error_of(struct conn *c, int side, short what)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
+	bool reads = event_get_events(&c->ev[side]) & EV_READ;
+	bool will = c->state == CONN_HELLO || (c->state == CONN_OPEN && !c->lane[side].eof) ||
+		    (c->in_map[side] && flow_passed(c->rec, side) != c->lane[side].read);
 
-	if (what & EV_WRITE && (!(what & EV_READ) || c->lane[side].eof || c->state != CONN_OPEN))
-		getsockopt(c->fd[side], SOL_SOCKET, SO_ERROR, &error, &len);
-	return error;
+	if (reads && (will || !(what & EV_READ)))
+		return 0;
+	return conn_socket_error(c, side);
 }
 
 static void client_event(struct conn *c, short what)
 {
-	int error = error_of(c, SIDE_CLIENT, what);
-
+	if (error_of(c, SIDE_CLIENT, what)) {
+		conn_close(c, REASON_OK, true);
+		return;
+	}
+	if (what & EV_READ)
+		c->lane[SIDE_CLIENT].ready = true;
 	if (what & EV_CLOSED)
 		c->lane[SIDE_CLIENT].hup = true;
-	if (what & EV_WRITE) {
-		if (error) {
-			if (c->state == CONN_HELLO)
-				client_gone(c);
-			else
-				conn_close(c, REASON_OK, true);
-			return;
-		}
-	}
 	switch (c->state) {
 	case CONN_HELLO:
 		look_for_verdict(c);
@@ -697,24 +735,24 @@ static void on_upstream(evutil_socket_t fd, short what, void *arg)
 	int error;
 
 	(void)fd;
+	if (what & EV_READ)
+		c->lane[SIDE_UPSTREAM].ready = true;
 	if (what & EV_CLOSED)
 		c->lane[SIDE_UPSTREAM].hup = true;
 	if (c->state == CONN_CONNECT) {
-		on_connected(c);
+		on_connected(c, what);
 		return;
 	}
 	if (c->state != CONN_OPEN)
 		return;
-	if (what & EV_WRITE) {
-		error = error_of(c, SIDE_UPSTREAM, what);
-		if (error) {
-			conn_upstream_gone(c, error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
-								   REASON_UPSTREAM_RESET);
-			return;
-		}
-		if (pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
-			return;
+	error = error_of(c, SIDE_UPSTREAM, what);
+	if (error) {
+		conn_upstream_gone(c, error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
+							   REASON_UPSTREAM_RESET);
+		return;
 	}
+	if (what & EV_WRITE && pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
+		return;
 	if (what & (EV_READ | EV_CLOSED))
 		pump(c, SIDE_UPSTREAM);
 }
@@ -782,6 +820,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void conn_event(struct conn *c, int side)
 {
+	if (flow_broken(c->rec)) {
+		conn_close(c, c->connected ? REASON_UPSTREAM_RESET : REASON_BAD_TLS, true);
+		return;
+	}
 	switch (c->state) {
 	case CONN_HELLO:
 		look_for_verdict(c);
@@ -828,17 +870,17 @@ static void enter_kernel_path(struct conn *c)
 	u->group = flow_group(c);
 	u->worker = c->w->index;
 	u->port = c->original.port;
-	u->quiet = 1;
-	if (flow_insert(s->fp, c->flow, SIDE_CLIENT, c->fd[SIDE_CLIENT], &c->cookie[SIDE_CLIENT])) {
+	u->quiet = QUIET_ALL;
+	if (flow_insert(s->fp, c->flow, SIDE_CLIENT, c->fd[SIDE_CLIENT])) {
 		s->by_flow[c->flow] = NULL;
-		flow_give_back(s->fp, c->flow, c->cookie);
+		flow_give_back(s->fp, c->flow);
 		c->flow = FLOW_NONE;
 		c->rec = NULL;
 		return;
 	}
 	c->in_map[SIDE_CLIENT] = true;
 	flow_kick(c->fd[SIDE_CLIENT]);
-	flow_set_quiet(c->rec, SIDE_CLIENT, false);
+	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_PASSED);
 }
 
 static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *client)
@@ -864,7 +906,7 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 	w->conns = c;
 	event_assign(&c->timer, w->base, -1, 0, on_timer, c);
 	event_assign(&c->retry, w->base, -1, 0, on_retry, c);
-	event_assign(&c->ev[SIDE_CLIENT], w->base, fd, 0, on_client, c);
+	event_assign(&c->ev[SIDE_CLIENT], w->base, -1, 0, on_client, c);
 	event_assign(&c->ev[SIDE_UPSTREAM], w->base, -1, 0, on_upstream, c);
 	return c;
 }
@@ -879,8 +921,8 @@ static unsigned admit(struct conn *c)
 	c->counted = clients_enter(c->w->shared->clients, &c->client.ip, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
-	if (address_original(c->fd[SIDE_CLIENT], &c->original) != 0 ||
-	    address_is_own_listener(start, &c->original))
+	if (address_original(c->fd[SIDE_CLIENT], start, address_is_v4(&c->client.ip),
+			     &c->original) != 0)
 		return REASON_LOOP;
 	return REASON_OK;
 }
@@ -904,10 +946,8 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
 	}
 	c->group = policy_group(w->policy, c->client.ip.s6_addr);
 	enter_kernel_path(c);
-	event_assign(&c->ev[SIDE_CLIENT], w->base, fd,
-		     EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST | (c->in_map[SIDE_CLIENT] ? 0 : EV_READ),
-		     on_client, c);
-	event_add(&c->ev[SIDE_CLIENT], NULL);
+	c->lane[SIDE_CLIENT].ready = !c->in_map[SIDE_CLIENT]; /* see TCP_DEFER_ACCEPT */
+	watch(c, SIDE_CLIENT, WATCH_USER);
 	set_timer(c, conf(c)->hello_ms);
 	look_for_verdict(c);
 }

@@ -33,6 +33,8 @@ struct lane {
 	int pipe[2];	  /* the same in a pipe (splice); -1 when there is none */
 	uint32_t in_pipe;
 	uint64_t drained; /* so much of what the kernel redirected is known to be written */
+	bool ready;	  /* the source has something, as far as is known */
+	bool bulk;	  /* it comes in large pieces */
 	bool hup;	  /* the source's FIN was announced */
 	bool eof;	  /* and everything before it was taken */
 	bool shut;	  /* and the FIN was passed on */
@@ -46,7 +48,8 @@ struct conn {
 	int fd[SIDE_COUNT];
 	struct event ev[SIDE_COUNT];
 	bool in_map[SIDE_COUNT];
-	uint64_t cookie[SIDE_COUNT];
+	bool settled;  /* whether the kernel carries it will not change any more */
+	unsigned reads; /* by user space, while it is not settled */
 	uint32_t flow; /* FLOW_NONE: user space only */
 	struct flow *rec;
 	struct event timer; /* the limit of the present state */
@@ -105,6 +108,13 @@ bool conn_bad_again(struct conn *c);
 bool conn_upstream_gone(struct conn *c, unsigned why);
 /* The upstream has ended and a late denial waits: says it and closes. */
 void conn_answer(struct conn *c);
+/* The flow is worth it: the upstream's socket goes into the map too, and the kernel carries. Pump
+   both sides then. */
+void conn_promote(struct conn *c);
+/* SO_ERROR, which is gone then: 0 or an errno. */
+int conn_socket_error(const struct conn *c, int side);
+/* Asks to be told when the socket of `side` takes bytes again. */
+void conn_watch_room(struct conn *c, int side);
 
 /* ---- pump.c ---- */
 

@@ -133,6 +133,8 @@ static void collect_stats(struct daemon *d, struct stats *s)
 	if (d->shared.fp) {
 		fastpath_stats(d->shared.fp, kernel);
 		s->events_lost = kernel[STAT_EVENTS_LOST];
+		s->overlaps = kernel[STAT_OVERLAPS];
+		s->records_used = fastpath_used(d->shared.fp);
 	}
 }
 

@@ -70,10 +70,12 @@ static char *make_body(const struct conf *conf, const char *name, unsigned reaso
 	return TAKE(body);
 }
 
-/* RFC 9110 15.5.4, 15.6.3, 15.6.5. */
+/* RFC 9110 15.5.4, 15.6.3 to 15.6.5. */
 static const char *status(unsigned reason)
 {
 	switch (reason) {
+	case REASON_LIMIT:
+		return "503 Service Unavailable";
 	case REASON_UPSTREAM_REFUSED:
 	case REASON_UPSTREAM_RESET:
 		return "502 Bad Gateway";

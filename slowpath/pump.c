@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Carries bytes from one socket of a connection to the other, in user space. Two ways:
-//   a socket in the map  recv/send, by the rules of the hand-over: the kernel may carry again
-//                        as soon as everything passed up has been written;
-//   any other            splice(2), once nothing needs judging.
-// Edge-triggered: every way ends at EAGAIN, at a full peer, or asks to be called again.
+//   recv/send   what is small, what must be judged, and everything from a socket in the map, by
+//               the rules of the hand-over: the kernel may carry again as soon as everything
+//               passed up has been written;
+//   splice(2)   what comes in large pieces from a socket that is not in the map.
+// Edge-triggered: every way ends when the source has no more, at a full peer, or asks to be
+// called again.
 #include "slowpath/conn.h"
 
 #include <errno.h>
@@ -17,6 +19,8 @@
 
 #define READ_MAX 65536	/* bound of what one lane may hold, beside what is being judged */
 #define SPLICE_MAX SCRATCH_BYTES
+#define BULK_MIN 16384	/* a read of so much begins splicing, and a smaller one ends it */
+#define PROMOTE_READS 6	/* by then a connection is no single question and answer */
 #define ROUNDS 16 /* then other connections have their turn */
 #define RETRY_US 1000
 
@@ -284,12 +288,28 @@ static int take(struct conn *c, int side, const uint8_t *data, size_t n)
 
 /* ---- reading ---- */
 
+/*
+ * The source says that nothing follows. It also does when a reset came right behind the FIN; then
+ * what was announced is not a FIN but an error.
+ */
+static int source_ended(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	l->eof = true;
+	if (l->hup || conn_socket_error(c, side) == 0)
+		return CARRY_WAIT;
+	c->broken = side;
+	return CARRY_FAILED;
+}
+
 /* recv() and what its answers mean. CARRY_ON: *n bytes are in the scratch. */
 static int read_some(struct conn *c, int side, size_t *n)
 {
 	struct lane *l = &c->lane[side];
 	ssize_t got = recv(c->fd[side], c->w->scratch, READ_MAX, MSG_DONTWAIT);
 
+	l->ready = got == READ_MAX; /* else that was all */
 	if (got > 0) {
 		*n = (size_t)got;
 		return CARRY_ON;
@@ -301,16 +321,23 @@ static int read_some(struct conn *c, int side, size_t *n)
 	if (c->in_map[side] && flow_passed(c->rec, side) != l->read)
 		pump_retry(c);
 	else if (got == 0)
-		l->eof = true;
+		return source_ended(c, side);
 	return CARRY_WAIT;
 }
 
-/* Whether a mapped source has anything for us: no system call where the record tells. */
+/* Whether the source has anything for us: no system call where that is known. */
 static bool worth_reading(const struct conn *c, int side)
 {
 	const struct lane *l = &c->lane[side];
 
-	return !c->in_map[side] || l->hup || flow_passed(c->rec, side) != l->read;
+	return l->ready || l->hup || (c->in_map[side] && flow_passed(c->rec, side) != l->read);
+}
+
+static bool splices(const struct conn *c, int side)
+{
+	bool judging = side == SIDE_CLIENT ? !c->opaque : c->watch_answer;
+
+	return c->lane[side].bulk && !c->in_map[side] && !judging;
 }
 
 static int pump_copy(struct conn *c, int side)
@@ -335,9 +362,12 @@ static int pump_copy(struct conn *c, int side)
 			return CARRY_WAIT;
 		}
 		r = read_some(c, side, &n);
-		if (r == CARRY_ON)
-			r = take(c, side, c->w->scratch, n);
 		if (r != CARRY_ON)
+			return r;
+		c->reads++;
+		l->bulk = n >= BULK_MIN;
+		r = take(c, side, c->w->scratch, n);
+		if (r != CARRY_ON || splices(c, side))
 			return r;
 	}
 	return CARRY_ON;
@@ -365,12 +395,11 @@ static int pipe_in(struct conn *c, int side)
 	ssize_t n = splice(c->fd[side], NULL, l->pipe[1], NULL, SPLICE_MAX,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
+	l->ready = n > 0;
 	if (n < 0)
 		return wait_or_fail(c, side);
-	if (n == 0) {
-		l->eof = true;
-		return CARRY_WAIT;
-	}
+	if (n == 0)
+		return source_ended(c, side);
 	l->in_pipe = (uint32_t)n;
 	l->read += (uint64_t)n;
 	return CARRY_ON;
@@ -379,6 +408,7 @@ static int pipe_in(struct conn *c, int side)
 static int pump_splice(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
+	uint64_t before = l->read;
 	int r = write_lane(c, side); /* what was read before splicing began */
 
 	if (r != CARRY_ON)
@@ -390,6 +420,7 @@ static int pump_splice(struct conn *c, int side)
 		if (r == CARRY_ON)
 			r = l->eof ? CARRY_WAIT : pipe_in(c, side);
 	}
+	l->bulk = l->in_pipe || l->read - before >= BULK_MIN;
 	if (l->in_pipe == 0) {
 		worker_pipe_done(c->w, l->pipe);
 		l->pipe[0] = l->pipe[1] = -1;
@@ -420,9 +451,10 @@ static bool finish(struct conn *c, int side)
 		conn_answer(c);
 		return false;
 	}
-	shutdown(c->fd[!side], SHUT_WR);
-	if (!c->lane[!side].shut)
+	if (!c->lane[!side].shut) {
+		shutdown(c->fd[!side], SHUT_WR);
 		return true;
+	}
 	conn_close(c, REASON_OK, false);
 	return false;
 }
@@ -448,21 +480,35 @@ bool pump_pending(const struct conn *c, int side)
 	return l->off < l->cleared || l->in_pipe || c->why_late || c->dying;
 }
 
+/* Everything that came was read and written, neither side has ended, and it is not bulk. */
+static bool chatty(const struct conn *c)
+{
+	for (int side = 0; side < SIDE_COUNT; side++) {
+		const struct lane *l = &c->lane[side];
+
+		if (l->len || l->in_pipe || l->ready || l->bulk || l->hup || l->eof)
+			return false;
+	}
+	return !c->why_late && !c->dying;
+}
+
 bool pump(struct conn *c, int side)
 {
-	bool judging = side == SIDE_CLIENT ? !c->opaque : c->watch_answer;
 	int r;
 
 	if (c->state != CONN_OPEN || c->lane[side].shut)
 		return true;
-	if (c->in_map[side] || judging)
-		r = pump_copy(c, side);
-	else
-		r = pump_splice(c, side);
+	r = splices(c, side) ? pump_splice(c, side) : pump_copy(c, side);
 	if (r == CARRY_FAILED)
 		return failed(c, side);
 	if (r == CARRY_ON)
 		event_active(&c->ev[side], EV_READ, 0); /* its share of the loop is used up */
+	else if (pump_pending(c, side))
+		conn_watch_room(c, !side);
+	if (!c->settled && c->reads >= PROMOTE_READS && chatty(c)) {
+		conn_promote(c);
+		return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM); /* what came meanwhile */
+	}
 	return finish(c, side);
 }
 

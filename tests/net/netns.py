@@ -101,6 +101,10 @@ class Namespace:
         with self.entered(), open(f"/proc/sys/net/{name}", "w", encoding="ascii") as f:
             f.write(str(value))
 
+    def read_sysctl(self, name):
+        with self.entered(), open(f"/proc/sys/net/{name}", encoding="ascii") as f:
+            return f.read().strip()
+
     def delete(self):
         if self.fd >= 0:
             os.close(self.fd)

@@ -230,10 +230,36 @@ class Sluice:
                 found[n] = os.readlink(f"{folder}/{n}")
         return found
 
-    def traced(self, output):
-        """Starts strace -c on the daemon; returns the process once every thread is held."""
+    def map_entries(self):
+        """Sockets and endpoints in the kernel path's maps, as the kernel counts them."""
+        count = 0
+        for number in self._map_ids():
+            name = json.loads(run(["bpftool", "-j", "map", "show", "id", number]).stdout)["name"]
+            if name in ("socks", "endpoints"):
+                entries = json.loads(run(["bpftool", "-j", "map", "dump", "id", number]).stdout)
+                count += sum("error" not in entry.get("value", {}) for entry in entries)
+        return count
+
+    def _map_ids(self):
+        ids = set()
+        for fd in self.descriptors():
+            with contextlib.suppress(OSError), open(f"/proc/{self.pid}/fdinfo/{fd}",
+                                                    encoding="ascii") as f:
+                ids.update(line.split()[1] for line in f if line.startswith("map_id:"))
+        return ids
+
+    def nothing_left(self):
+        """No connection is open, and none has left anything in the kernel path."""
+        self.quiet()
+        assert self.stats()["records_used"] == 0, self.stats()
+        # A closed socket leaves its map when the kernel gets round to it.
+        until(lambda: self.map_entries() == 0, 10 * self.scale, "the maps are empty")
+
+    def traced(self, output, *options):
+        """Starts strace (-c, or with these options) on the daemon; returns the process once every
+        thread is held."""
         tracer = self.lab.processes.start(
-            self.lab.gateway.command(["strace", "-c", "-f", "-o", output, "-p", str(self.pid)]),
+            self.lab.gateway.command(["strace", *(options or ("-c",)), "-f", "-o", output, "-p", str(self.pid)]),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         def held():
@@ -243,9 +269,15 @@ class Sluice:
         until(held, 30 * self.scale, "strace holds the daemon")
         return tracer
 
+    def stopped(self):
+        """SIGSTOP has reached every thread."""
+        tasks = os.listdir(f"/proc/{self.pid}/task")
+        return all(self._status(task, "State") == "T" for task in tasks)
+
     def _tracer(self, task):
+        return int(self._status(task, "TracerPid"))
+
+    def _status(self, task, key):
+        """The first word of a line of /proc/PID/status."""
         with open(f"/proc/{self.pid}/task/{task}/status", encoding="ascii") as f:
-            for line in f:
-                if line.startswith("TracerPid:"):
-                    return int(line.split()[1])
-        return 0
+            return next(line.split()[1] for line in f if line.startswith(key + ":"))

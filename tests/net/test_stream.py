@@ -228,43 +228,6 @@ def all_at_once_and_fin(t):
 
 
 @test(plain=True, seconds=60)
-def stalled_reader_stalls_the_writer(t):
-    """Nothing is buffered without end on the way: back-pressure reaches the sender."""
-    go = threading.Event()
-    total = 64 << 20
-
-    def server(sock):
-        tls.read_record(sock)
-        tls.read_record(sock)
-        sock.sendall(b"+")
-        go.wait(60)
-        left = total
-        while left:
-            block = sock.recv(1 << 20)
-            assert block, f"end of file with {left} bytes to come"
-            left -= len(block)
-        sock.sendall(b"=")
-
-    with t.raw_server(server), t.connect("raw") as sock:
-        sock.sendall(tls.handmade_hello(b"raw.test") + tls.application(b"x"))
-        assert tls.read_exactly(sock, 1) == b"+"
-        sock.settimeout(1)
-        block, sent = bytes(1 << 16), 0
-        try:
-            while sent < total:
-                sent += sock.send(block[:total - sent])
-        except (TimeoutError, socket.timeout):
-            pass
-        assert sent < total, f"{sent} bytes went although nobody read"
-        sock.settimeout(60)
-        go.set()
-        while sent < total:
-            sent += sock.send(block[:total - sent])
-        assert tls.read_exactly(sock, 1) == b"="
-    t.logged(name="raw.test", reason="ok")
-
-
-@test(plain=True, seconds=60)
 def many_connections_at_once(t):
     """A thousand open at once, each with a request and an answer."""
     count = 100 if t.core else 1000

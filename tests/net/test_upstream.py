@@ -2,7 +2,9 @@
 """Servers and name servers that fail: each failure has its reason and hurts nobody else."""
 
 import contextlib
+import signal
 import socket
+import threading
 
 import tls
 from case import get, is_allowed, short_timeouts, test
@@ -102,6 +104,73 @@ def client_that_resets(t):
         assert tls.read_exactly(sock, 1) == b"+"
         reset(sock)
     assert ended == ["rst"], ended
+    t.logged(name="raw.test", reason="ok")
+
+
+@contextlib.contextmanager
+def asleep(t):
+    """What arrives meanwhile at the gateway, the daemon finds all at once."""
+    t.sluice.signal(signal.SIGSTOP)
+    t.until(t.sluice.stopped, 5, "the daemon stands still")
+    try:
+        yield
+    finally:
+        t.sluice.signal(signal.SIGCONT)
+
+
+def end_and_reset(sock):
+    sock.shutdown(socket.SHUT_WR)
+    reset(sock)
+
+
+def reset_comes(t, sock):
+    """Behind a FIN recv() does not tell it."""
+    if tls.read_to_end(sock)[1] == "fin":
+        t.until(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 10,
+                "the reset is passed on")
+
+
+def sockets_to(t, address):
+    """The gateway's, of connections that are not over."""
+    return t.lab.gateway.run("ss", "-Htn", "dst", f"[{address}]").stdout
+
+
+@test(core=True)
+def upstream_that_resets_right_behind_its_end(t):
+    end = threading.Event()
+
+    def server(sock):
+        tls.read_record(sock)
+        sock.sendall(b"answer")
+        end.wait(20 * t.scale)
+        end_and_reset(sock)
+
+    with t.raw_server(server), t.connect("raw") as sock:
+        sock.sendall(tls.handmade_hello(b"raw.test"))
+        assert tls.read_exactly(sock, 6) == b"answer"
+        with asleep(t):
+            end.set()
+            t.until(lambda: not sockets_to(t, t.server("raw")), 10,
+                    "the reset has come to the gateway")
+        reset_comes(t, sock)
+    t.logged(name="raw.test", reason="upstream_reset")
+
+
+@test(core=True)
+def client_that_resets_right_behind_its_end(t):
+    def server(sock):
+        tls.read_record(sock)
+        sock.sendall(b"answer")
+        reset_comes(t, sock)
+
+    with t.raw_server(server):
+        sock = t.connect("raw")
+        sock.sendall(tls.handmade_hello(b"raw.test"))
+        assert tls.read_exactly(sock, 6) == b"answer"
+        with asleep(t):
+            end_and_reset(sock)
+            t.until(lambda: not sockets_to(t, t.client("client")), 10,
+                    "the reset has come to the gateway")
     t.logged(name="raw.test", reason="ok")
 
 

@@ -252,6 +252,9 @@ static void test_original(int family, const char *text)
 	struct sockaddr_storage ss;
 	socklen_t len = address_to_sockaddr(&at, &ss);
 	int listener = socket(family, SOCK_STREAM, 0), client = socket(family, SOCK_STREAM, 0);
+	struct conf_listener ours = { .at = &ss, .n = 1 };
+	struct conf conf = { .listeners = &ours, .n_listeners = 1 };
+	bool v4 = family == AF_INET;
 	int fd;
 
 	if (bind(listener, (struct sockaddr *)&ss, len) != 0 || listen(listener, 1) != 0) {
@@ -265,12 +268,12 @@ static void test_original(int family, const char *text)
 	CHECK(fd >= 0);
 	memset(&out, 0x5a, sizeof(out));
 	before = out;
-	CHECK(address_original(fd, &out) == -ELOOP);
+	CHECK(address_original(fd, &conf, v4, &out) == -ELOOP);
 	CHECK(memcmp(&out, &before, sizeof(out)) == 0);
 	close(fd);
 	close(client);
 	close(listener);
-	CHECK(address_original(-1, &out) == -EBADF);
+	CHECK(address_original(-1, &conf, v4, &out) == -EBADF);
 }
 
 int main(void)

@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What breaks: the daemon, its servers, its resources. Nobody hangs, everyone is told, nothing is
+left behind, and afterwards it serves as before. (A plain SIGTERM, its limit, the second one, and
+the start after a kill are in test_control.py; resets by a server or client in test_upstream.py;
+max_connections in test_badinput.py.)
+"""
+
+import contextlib
+import re
+import resource
+import signal
+import socket
+import threading
+import time
+
+import crowd
+import tls
+from case import get, is_allowed, is_denied, test
+from netns import run
+from test_kernel import converse, echo, opened
+
+KIB, MIB = 1 << 10, 1 << 20
+MESSAGE = 200  # of crowd -m echo
+CROWD_PORT = 8000  # where the raw server's is another test server's
+MANY = {"sluice.workers": "1", "sluice.max_per_client": "20000"}
+
+
+def echoes(t, count, *options, rounds=5, name="raw.test", **where):
+    return crowd.clients(t, crowd.tls_opening(name), "-m", "echo", "-u", rounds * MESSAGE,
+                         "-n", count, *options, **where)
+
+
+def greeted(t, clients, count):
+    t.until(lambda: clients.look()["greeted"] == count, 30, f"{count} are open")
+
+
+def reasons(lines):
+    return {reason: sum(line["reason"] == reason for line in lines)
+            for reason in {line["reason"] for line in lines}}
+
+
+# --- the daemon ends ------------------------------------------------------------------------
+
+@test(core=True, daemon=False)
+def sigterm_lets_every_connection_finish(t):
+    """Whatever a connection was about: saying hello, connecting, answering, half closed."""
+    sluice = t.own(changes={"timeouts.connect": f"{int(2000 * t.scale)}ms"})
+
+    go = threading.Event()
+
+    def answer(sock):
+        kind, payload = tls.read_record(sock)
+        while payload not in (b"answer", b"later"):
+            kind, payload = tls.read_record(sock)
+        assert payload == b"answer" or (tls.read_to_end(sock)[1] == "fin" and go.wait(60))
+        sock.sendall(b"a" * 300000)
+
+    with t.raw_server(answer), contextlib.ExitStack() as stack:
+        hello, half, moving, hopeless = (stack.enter_context(t.connect(role)) for role in
+                                         ("raw", "raw", "raw", "drop"))
+        hopeless.sendall(tls.handmade_hello(b"drop.test"))
+        for sock in half, moving:
+            sock.sendall(tls.handmade_hello(b"raw.test"))
+        half.sendall(tls.application(b"later"))
+        half.shutdown(socket.SHUT_WR)
+        hello.sendall(b"\x16")
+        states = ["hello", "connect", "open", "open"]
+        t.until(lambda: sorted(f["state"] for f in sluice.ask("flows")) == sorted(states) and
+                any(f["bytes_up"] > 100 for f in sluice.ask("flows")), 10, "all stand as wanted")
+        sluice.signal(signal.SIGTERM)
+        t.until(lambda: "stopping" in sluice.stderr(), 10, "it drains")
+        hello.sendall(tls.handmade_hello(b"raw.test")[1:] + tls.application(b"answer"))
+        moving.sendall(tls.application(b"answer"))
+        for sock in hello, moving:
+            assert tls.read_to_end(sock) == (b"a" * 300000, "fin")
+        assert tls.read_to_end(hopeless)[1] in ("fin", "rst")
+        assert sluice.process.poll() is None, "it did not wait for the last one"
+        go.set()
+        assert tls.read_to_end(half) == (b"a" * 300000, "fin")
+    assert sluice.wait(20) == 0, sluice.stderr()
+    sluice.check_stderr()
+    found = sluice.log.read(t._mark)[0]
+    assert sorted(line["reason"] for line in found) == ["ok", "ok", "ok", "upstream_timeout"], found
+
+
+def programs(sluice):
+    """Ids of the BPF programs that the daemon has."""
+    found = set()
+    for fd in sluice.descriptors():
+        with contextlib.suppress(OSError), open(f"/proc/{sluice.pid}/fdinfo/{fd}",
+                                                encoding="ascii") as f:
+            found.update(line.split()[1] for line in f if line.startswith("prog_id:"))
+    return found
+
+
+@test(core=True, families=(4,), daemon=False)
+def killed_daemon_leaves_nothing_that_works(t):
+    """Its connections end, its program goes from the kernel; the next one begins afresh."""
+    sluice = t.own()
+    with crowd.server(t) as server, echoes(t, 20, "-h") as held, \
+            crowd.clients(t, crowd.tls_opening("raw.test"), "-n", 4, "-u", 1 << 40, "-d",
+                          1 << 40) as endless:
+        greeted(t, held, 20)
+        t.until(lambda: server.look()["in"] > 4 * MIB, 20, "bytes are on their way")
+        left = programs(sluice)
+        assert (t.mode == "on") == bool(left), left
+        sluice.kill()
+        held.tell("go")
+        for clients, count in (held, 20), (endless, 4):
+            said = clients.end()
+            assert said["fin"] + said["rst"] == count and not said["wrong"], said
+        t.until(lambda: server.look()["open"] == 0, 20, "the servers have seen the end as well")
+        for program in left:
+            t.until(lambda: run(["bpftool", "prog", "show", "id", program],
+                                check=False).returncode, 10, "the program is gone")
+        sluice.start()
+        t.forget_log()
+        with echoes(t, 20) as again:
+            crowd.all_well(again.end(), 20)
+    assert sluice.ask("status")["fastpath"] == t.mode
+    sluice.quiet()
+    paths = {line["path"] for line in t.lines()}
+    assert paths <= ({"kernel", "mixed"} if t.mode == "on" else {"user"}), paths
+    sluice.nothing_left()
+
+
+# --- the server ends ------------------------------------------------------------------------
+
+@test(core=True, seconds=60)
+def server_that_is_killed_ends_its_connections(t):
+    """In the middle of streams, half closed, stalled, and while nothing is said."""
+    each = 4 if t.core else 15
+    opening = crowd.tls_opening("raw.test")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(crowd.server(t))
+        groups = [stack.enter_context(crowd.clients(t, opening, "-n", each, *options))
+                  for options in (("-u", 1 << 40), ("-u", 1 << 40, "-d", 1 << 40),
+                                  ("-d", 1 << 40),  # the client has closed its side
+                                  ("-u", 1 << 40, "-s", "up"), ("-d", 1 << 40, "-s", "down"))]
+        held = stack.enter_context(echoes(t, each, "-h"))
+        for clients in *groups, held:
+            greeted(t, clients, each)
+        t.until(lambda: server.look()["in"] > MIB < server.look()["out"], 20, "bytes are moving")
+        server.process.kill()
+        held.tell("go")
+        for clients in groups:
+            clients.tell("wake")
+        for clients in *groups, held:
+            said = clients.end()
+            assert said["fin"] + said["rst"] == each and not said["wrong"], said
+        t.sluice.nothing_left()
+    found = reasons(t.lines())
+    assert set(found) <= {"ok", "upstream_reset"} and sum(found.values()) == 6 * each, found
+
+
+@test(core=True, seconds=60)
+def server_that_resets_half_closed_connections(t):
+    """After the client's FIN; and after its own, while the client still sends."""
+    def after_fin_of_client(sock):
+        tls.read_record(sock)
+        sock.sendall(b"+")
+        assert tls.read_to_end(sock)[1] == "fin"
+        servers_reset(sock)
+
+    def after_own_fin(sock):
+        tls.read_record(sock)
+        sock.sendall(b"+")
+        sock.shutdown(socket.SHUT_WR)
+        tls.read_exactly(sock, 5)
+        servers_reset(sock)
+
+    with t.raw_server(after_fin_of_client), t.connect("raw") as sock:
+        sock.sendall(tls.handmade_hello(b"raw.test"))
+        assert tls.read_exactly(sock, 1) == b"+"
+        sock.shutdown(socket.SHUT_WR)
+        assert tls.read_to_end(sock) == (b"", "rst")
+    t.logged(name="raw.test", reason="upstream_reset")
+    with t.raw_server(after_own_fin), t.connect("raw") as sock:
+        sock.sendall(tls.handmade_hello(b"raw.test"))
+        assert tls.read_to_end(sock) == (b"+", "fin")
+        sock.sendall(tls.application(b"more"))
+        t.until(lambda: ended(sock), 10, "the client is told")
+    t.logged(name="raw.test", reason="upstream_reset")
+
+
+def servers_reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()
+
+
+def ended(sock):
+    """A socket that has had its FIN is told of a reset by what it sends."""
+    try:
+        sock.send(tls.application(b"x"))
+        return False
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+
+
+# --- the maps are full ----------------------------------------------------------------------
+
+@test(core=True, modes=("on",), ini={"sluice.max_connections": "16"}, seconds=60)
+def connections_without_a_record_are_served_in_user_space(t):
+    """Records rest a while after their connection; enough quick ones use them all up."""
+    opening = crowd.tls_opening("raw.test")
+    seen = []
+
+    def ran_out():
+        with crowd.clients(t, opening, "-m", "reset", "-n", 200, "-c", 8) as quick:
+            quick.end()
+        with echoes(t, 8, "-h") as held:
+            greeted(t, held, 8)
+            now = t.sluice.stats()
+            held.tell("go")
+            crowd.all_well(held.end(), 8)
+        seen.append((now["open"], now["flows_kernel"]))
+        return now["flows_kernel"] < now["open"]
+
+    with crowd.server(t):
+        t.until(ran_out, 20, f"the records run out: {seen}")
+        with crowd.clients(t, opening, "-n", 8, "-u", MIB, "-d", MIB) as streams:
+            crowd.all_well(streams.end(), 8)
+    t.sluice.nothing_left()
+    served = [line for line in t.lines() if line["bytes_down"] > 1]
+    assert {line["reason"] for line in served} == {"ok"}, reasons(served)
+    assert "user" in {line["path"] for line in served}, "the log tells of none in user space"
+    # Nothing is held against later ones: when records have rested, the kernel carries again.
+    with t.raw_server(echo):
+        t.until(lambda: carried_by_kernel(t), 10, "the kernel carries again")
+
+
+def carried_by_kernel(t):
+    with opened(t) as sock:
+        converse(sock, 3)
+        return t.sluice.stats()["flows_kernel"] == 1
+
+
+@test(core=True, ini={"sluice.max_connections": "20"}, seconds=60)
+def more_connections_than_allowed(t):
+    """Those beyond the limit are refused, with that reason; the others do not notice."""
+    wave = 30 if t.core else 300
+    with crowd.server(t), echoes(t, 15, "-h") as held:
+        greeted(t, held, 15)
+        before = t.sluice.stats()
+        with echoes(t, wave) as others:
+            said = others.end()
+        assert said["started"] == wave == said["done"] + said["rst"], said
+        held.tell("go")
+        crowd.all_well(held.end(), 15)
+    t.sluice.nothing_left()
+    after = t.sluice.stats()
+    refused = after["reasons"]["limit"] - before["reasons"]["limit"]
+    assert refused == said["rst"] > 0, (refused, said)
+    assert after["reasons"]["ok"] - before["reasons"]["ok"] == said["done"] + 15, (after, said)
+
+
+# --- no descriptors -------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def descriptors_left(sluice, count):
+    """The daemon may open that many more."""
+    taken = {int(fd) for fd in sluice.descriptors()}
+    before = resource.prlimit(sluice.pid, resource.RLIMIT_NOFILE)
+    free = [fd for fd in range(max(taken) + 2 + count) if fd not in taken]
+    resource.prlimit(sluice.pid, resource.RLIMIT_NOFILE, (free[count], before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(sluice.pid, resource.RLIMIT_NOFILE, before)
+
+
+class Calls:
+    """System calls of the daemon in the order they were made, by strace."""
+
+    def __init__(self, t, which):
+        self.t, self.path = t, t.lab.path("calls.out")
+        self.tracer = t.sluice.traced(self.path, "-e", f"trace={which}")
+        self.begin = time.monotonic()
+
+    def count(self):
+        with open(self.path, encoding="utf-8", errors="replace") as f:
+            return sum("resumed" not in line and "(" in line for line in f)
+
+    def stop(self):
+        self.tracer.send_signal(signal.SIGINT)
+        self.tracer.wait(20 * self.t.scale)
+        self.t.lab.processes.forget(self.tracer)
+
+
+WAIT_WORDS = "new connections wait"
+RETRY_S = 0.1  # RESUME_MS of slowpath/worker.c
+
+
+@test(core=True, daemon=False, seconds=60)
+def without_descriptors_connections_wait(t):
+    """It stops accepting, says so once, does not spin, and goes on by itself."""
+    sluice = t.own(changes={"sluice.workers": "1"})
+    with t.raw_server(echo), crowd.server(t, CROWD_PORT), contextlib.ExitStack() as stack:
+        sock = stack.enter_context(opened(t))
+        converse(sock, 3)
+        held = stack.enter_context(echoes(t, 10, "-h", port=CROWD_PORT))
+        greeted(t, held, 10)
+        with descriptors_left(sluice, 0):
+            one = stack.enter_context(echoes(t, 1, "-h", port=CROWD_PORT))
+            t.until(lambda: WAIT_WORDS in sluice.stderr(), 10, "it says that it waits")
+            does_not_spin(t)
+            converse(sock, 20)
+            reload_is_refused(t)
+            assert one.look()["greeted"] == 0
+            held.tell("go")  # their ends are all that happens
+            crowd.all_well(held.end(), 10)
+            greeted(t, one, 1)
+        with descriptors_left(sluice, 0):
+            more = stack.enter_context(echoes(t, 8, "-h", port=CROWD_PORT))
+            does_not_spin(t)
+            assert more.look()["greeted"] == 0
+        for clients, count in (one, 1), (more, 8):
+            greeted(t, clients, count)
+            clients.tell("go")
+            crowd.all_well(clients.end(), count)
+        converse(sock, 3)
+    sluice.nothing_left()
+    assert sluice.stderr().count(WAIT_WORDS) == 1, sluice.stderr()
+    assert reasons(t.lines()) == {"ok": 20}
+
+
+def does_not_spin(t):
+    """While nothing changes it tries again now and then: not more often than it means to."""
+    calls = Calls(t, "accept4")
+    t.until(lambda: calls.count() >= 6, 20, "it tries again")
+    count, took = calls.count(), time.monotonic() - calls.begin
+    calls.stop()
+    listeners = 2
+    most = listeners * (took / RETRY_S + 2)
+    assert count <= most, f"{count} calls of accept4 in {took:.2f} s, {most:.0f} were due"
+
+
+def reload_is_refused(t):
+    """It cannot read its file; it goes on with what it has."""
+    before = t.sluice.stderr().count("reload: ")
+    t.sluice.signal(signal.SIGHUP)
+    t.until(lambda: t.sluice.stderr().count("reload: ") > before, 10, "the reload fails")
+    assert "the old configuration stays" in t.sluice.stderr(), t.sluice.stderr()
+
+
+def is_refused_for_lack(t, tail):
+    """A reset, or over HTTP a 503; and the reason in the log. tail: what makes names differ."""
+    answer, end = t.send(tls.handmade_hello(f"{tail}.raw.test".encode()), role="raw")
+    assert (answer, end) == (b"", "rst"), (answer, end)
+    answer, end = t.send(get(f"{tail}.raw.test"), role="raw", port=80)
+    assert answer.startswith(b"HTTP/1.1 503 ") and end == "fin", (answer[:100], end)
+    t.until(lambda: sum(line["reason"] == "limit" for line in t.sluice.log.read(t._mark)[0]) == 2,
+            10, "the log has the reason")
+
+
+@test(core=True, ini={"sluice.workers": "1"}, seconds=60)
+def no_descriptor_for_the_upstream(t):
+    """One is enough for the client, not for its server: it is told, nobody else notices."""
+    is_allowed(t, "allowed.test")
+    with t.raw_server(echo), opened(t) as sock:
+        converse(sock, 3)
+        t.forget_log()
+        with descriptors_left(t.sluice, 1):
+            is_refused_for_lack(t, "fd")
+            converse(sock, 20)
+        is_allowed(t, "allowed.test")
+        converse(sock, 3)
+    t.sluice.nothing_left()
+    assert reasons(t.lines()) == {"limit": 2, "ok": 2}
+
+
+@test(seconds=60)
+def no_port_for_the_upstream(t):
+    """All ports of the gateway towards this server are taken."""
+    key, first = "ipv4/ip_local_port_range", {"on": 20000, "off": 20010}[t.mode]
+    before = t.lab.gateway.read_sysctl(key)
+    with t.raw_server(echo), contextlib.ExitStack() as stack:
+        try:
+            t.lab.gateway.sysctl(key, f"{first} {first + 3}")
+            socks = [stack.enter_context(opened(t)) for _ in range(4)]
+            answer, end = t.send(tls.handmade_hello(b"raw.test"), role="raw")
+            assert (answer, end) == (b"", "rst"), (answer, end)
+            for sock in socks:
+                converse(sock, 3)
+        finally:
+            t.lab.gateway.sysctl(key, before)
+        with opened(t) as sock:
+            converse(sock, 3)
+    t.sluice.nothing_left()
+    assert reasons(t.lines()) == {"limit": 1, "ok": 5}
+
+
+# --- events are lost ------------------------------------------------------------------------
+
+@test(core=True, modes=("on",), ini={"sluice.workers": "1"}, seconds=120)
+def lost_events_hang_nobody(t):
+    """
+    The worker stands still while more happens than its ring has room for. The bytes of chunked
+    bodies are user space's to judge, and each segment is told; then the ring is full, and what
+    the others have to say is lost.
+    """
+    flows, segments, piece = 300, 70, 50
+    up = segments * piece
+    size = crowd.ORDER_BYTES + up
+    chunked = get("raw.test", "/", "Transfer-Encoding: chunked") + f"{size:x}\r\n".encode()
+    opening = crowd.tls_opening("raw.test")
+    with crowd.server(t) as server, contextlib.ExitStack() as stack:
+        tellers = stack.enter_context(crowd.clients(t, chunked, "-h", "-n", flows, "-u", up,
+                                                    "-p", piece))
+        stalled = stack.enter_context(crowd.clients(t, opening, "-h", "-n", 20, "-u", 12 * MIB,
+                                                    "-s", "up"))
+        held = stack.enter_context(echoes(t, 20, "-h"))
+        silent = [stack.enter_context(t.connect("denied")) for _ in range(20)]
+        for clients, count in (tellers, flows), (stalled, 20), (held, 20):
+            greeted(t, clients, count)
+        t.until(lambda: t.sluice.stats()["open"] == flows + 60, 10, "all are there")
+        t.sluice.signal(signal.SIGSTOP)
+        try:
+            tellers.tell("go")
+            crowd.standstill(t, tellers)
+            stalled.tell("go")
+            held.tell("go")
+            for sock in silent:
+                sock.sendall(tls.handmade_hello(b"denied.test"))
+            crowd.standstill(t, stalled)
+            crowd.standstill(t, held)
+        finally:
+            t.sluice.signal(signal.SIGCONT)
+        for sock in silent:
+            assert tls.read_to_end(sock) == (tls.ACCESS_DENIED_ALERT, "fin")
+        crowd.all_well(held.end(), 20)
+        crowd.all_well(tellers.end(), flows)
+        server.tell("wake")
+        crowd.all_well(stalled.end(), 20)
+        crowd.all_served(t, server, flows + 40)
+    t.sluice.nothing_left()
+    lost = t.sluice.stats()["events_lost"]
+    assert lost > 40, f"{lost} events were lost: the ring was not full"
+    assert reasons(t.lines()) == {"ok": flows + 40, "policy": 20}
+
+
+# --- very many ------------------------------------------------------------------------------
+
+@test(core=True, ini=MANY, seconds=120)
+def thousands_of_open_connections_on_one_worker(t):
+    """As many as its descriptors allow: two each."""
+    count = 300 if t.core else 9500
+    with crowd.server(t) as server, echoes(t, count, "-h", "-r", 5000) as held:
+        greeted(t, held, count)
+        now = t.sluice.stats()
+        assert now["open"] == count, now
+        assert now["flows_kernel"] == (count if t.mode == "on" else 0), now
+        held.tell("go")
+        crowd.all_well(held.end(), count)
+        crowd.all_served(t, server, count)
+    t.sluice.nothing_left()
+    assert reasons(t.lines()) == {"ok": count}
+
+
+@test(core=True, ini=MANY, seconds=120)
+def tens_of_thousands_opened_and_reset(t):
+    """At once, inside a hello, behind it, and after an answer."""
+    count = 400 if t.core else 30000 if t.family == 4 else 8000
+    before = t.sluice.stats()
+    with crowd.server(t) as server:
+        with crowd.clients(t, crowd.tls_opening("raw.test"), "-m", "reset", "-n", count,
+                           "-c", 200) as clients:
+            said = clients.end()
+            assert said["done"] == count, said
+        t.sluice.nothing_left()
+        t.until(lambda: server.look()["open"] == 0, 20, "the servers know it")
+        with echoes(t, 50) as after:
+            crowd.all_well(after.end(), 50)
+    t.sluice.quiet()
+    now = t.sluice.stats()
+    new = {key: now[key] - before[key] for key in ("accepted", "ended", "log_lost")}
+    assert new["accepted"] == new["ended"] == count + 50, (new, count)
+    ends = sum(now["reasons"].values()) - sum(before["reasons"].values())
+    assert ends == new["ended"], (ends, new)
+    found = t.lines()
+    assert len(found) + new["log_lost"] == count + 50, f"{len(found)} lines, {new}"
+    assert set(reasons(found)) <= {"ok", "not_tls", "bad_tls", "upstream_reset"}, reasons(found)
