@@ -91,8 +91,8 @@ def kernel_kb():
     """
     Memory that the kernel of the whole machine holds for itself. Names of files and the like are
     dropped first, and so is what it keeps for objects to come. What it lets go is given back a
-    little later: so this is a value that has come to rest. (Free memory less the known rest of it would be the more direct way, and wanders by
-    10 MB and more without any reason.)
+    little later: so this is a value that has come to rest. (What is not free would be the more
+    direct measure, and wanders by 10 MB and more without any reason.)
     """
     value, still = _kernel_kb(), 0
     for _ in range(SETTLE_TURNS):

@@ -219,7 +219,8 @@ class Bench:
         self.results.answers[key][number] = answer
         numbers = "  ".join(f"{value.title} {answer[value.key]:.{value.digits}f}"
                             for value in row.values)
-        say(f"{time.monotonic() - self.begin:5.0f} s  {row.name:<14} {contender.name:<17} {numbers}")
+        seconds = time.monotonic() - self.begin
+        say(f"{seconds:5.0f} s  {row.name:<14} {contender.name:<17} {numbers}")
         return answer["connections"]
 
     def part(self, number, part, contender):

@@ -16,7 +16,7 @@ class Value:
     rate: bool = False
     digits: int = 0
     goal: float = None
-    less_direct: bool = False  # what routing alone costs in the same round is taken off
+    less_direct: bool = False  # what routing alone costs is taken off
 
 
 @dataclasses.dataclass(frozen=True)

@@ -45,13 +45,16 @@ class Table:
     # --- numbers ---
 
     def series(self, row, value, name):
-        """{round: number}"""
+        """{round: number}. What routing costs is its median: a single run of it would carry
+        its noise into all the others."""
         answers = self.results.answers[row.name, name]
-        if not value.less_direct:
-            return {n: answer[value.key] for n, answer in answers.items()}
-        routing = self.results.answers[row.name, "direct"]
-        return {n: answer[value.key] - routing[n][value.key] for n, answer in answers.items()
-                if n in routing and name != "direct"}
+        off = 0
+        if value.less_direct and name != "direct":
+            routing = self.results.answers[row.name, "direct"].values()
+            if not routing:
+                return {}
+            off = statistics.median(answer[value.key] for answer in routing)
+        return {n: answer[value.key] - off for n, answer in answers.items()}
 
     def best(self, row, value, names):
         """Who of them has the best median: (name, series), or (None, {})."""
@@ -111,7 +114,8 @@ class Table:
         _, theirs = self.best(row, row.values[0], peers)
         cells = [spread(series.values(), value.digits) if series else "-"
                  for value, series in zip(row.values, numbers)]
-        return [name, *cells, Ratio(numbers[0], theirs).text()]
+        alone = name == "direct" and row.values[0].less_direct  # what was taken off
+        return [name, *cells, "-" if alone else Ratio(numbers[0], theirs).text()]
 
     def row(self, row):
         lines = [line for line in (self.row_line(row, name) for name in self.names) if line]
