@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash disable=SC2034
 #
-# Sourced by contrib/demo, contrib/check and tests/bench/prepare: the Debian packages that Sluice is built and
-# tested with, and how to get those that are not there. Names stand here and nowhere else,
-# but for what goes into the image of tests/vm, which keeps its own list.
+# Sourced by contrib/demo, contrib/check and tests/bench/prepare: the Debian packages that
+# Sluice is built and tested with, and how to get those that are not there. Names stand here
+# and nowhere else, but for what goes into the image of tests/vm, which keeps its own list.
 
 packages_build=(
 	autoconf automake libtool pkg-config make gcc libc6-dev linux-libc-dev

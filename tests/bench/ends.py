@@ -13,7 +13,7 @@ import subprocess
 
 from contenders import NAME, PORT, TARGET
 from lab import CLIENTS
-from machine import executable, family, listening, own_kb, taken_kb
+from machine import executable, family, listening, kernel_kb, own_kb
 from netns import run, tool, until
 from servers import make_certificates
 
@@ -97,15 +97,24 @@ def tls_server(lab):
                                   stdout=out, stderr=out)
 
 
+# --- memory ---------------------------------------------------------------------------------
+
+def memory(contender=None):
+    """Of the processes of the contender, and of the kernel, whoever it is for."""
+    kernel = kernel_kb()
+    user = own_kb(family(contender.processes())) if contender else 0
+    return {"total_kb": kernel + user, "user_kb": user, "kernel_kb": kernel}
+
+
 # --- clients --------------------------------------------------------------------------------
 
 class Clients:
     def __init__(self, lab, load, counter, quick):
         self.lab, self.load, self.counter, self.quick = lab, load, counter, quick
 
-    def one(self, row, contender, server):
+    def one(self, row, contender):
         if row.mode == "idle":
-            return self.idle(contender, server)
+            return self.idle(contender)
         if row.mode == "wrk":
             return self.wrk(row)
         return self.drive(row.mode, NAME, [*row.options, *self.times(row)])
@@ -129,36 +138,28 @@ class Clients:
             answer["per_10000"] = answer["busy"] / answer["measured"] * 1e4
         return answer
 
-    # --- memory of idle connections ---
+    # --- idle connections ---
 
-    def idle(self, contender, server):
+    def idle(self, contender):
         count = QUICK_IDLE if self.quick else IDLE
-        before = self.memory(contender, server, [])
+        before = memory(contender)
         client = self.lab.start(
             self.lab.client, self.command("idle", NAME, ["-c", count, "-t", LIMIT]),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             answer = json.loads(client.stdout.readline() or "{}")
             if "ready" in answer:
-                open_ = self.memory(contender, server, [client.pid])
+                full = memory(contender)
                 client.stdin.write("x")
                 client.stdin.flush()
                 answer = json.loads(client.stdout.readline())
-                answer.update({key: (open_[key] - before[key]) / count for key in before})
+                answer.update({key: (full[key] - before[key]) / count for key in before})
             assert "errors" in answer, "load idle says nothing"
             return answer
         finally:
             self.lab.processes.stop(client)
             client.stdin.close()
             client.stdout.close()
-
-    @staticmethod
-    def memory(contender, server, client):
-        """The ends' own memory is not the contender's, and how much of it they keep for the next
-        time is chance: so it is taken off."""
-        taken = taken_kb() - own_kb(client) - own_kb(server.processes())
-        own = own_kb(family(contender.processes()))
-        return {"total_kb": taken, "user_kb": own, "kernel_kb": taken - own}
 
     # --- real TLS ---
 

@@ -2,13 +2,15 @@
 """What /proc and ss say: who listens, which processes there are, where the memory is."""
 
 import contextlib
+import glob
 import os
 import re
 import time
 
 from netns import until
 
-PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+# of /proc/meminfo: sockets and their kin, stacks, page tables, maps, counters of each CPU
+KERNEL_MEMORY = "Slab", "KernelStack", "PageTables", "VmallocUsed", "Percpu"
 SETTLE_S, SETTLE_TURNS, SETTLED_KB = 0.2, 20, 256
 
 
@@ -25,6 +27,12 @@ def listening(ns, port):
 
     until(known, 5, f"ss says who listens at {port}")
     return pids
+
+
+def backlogs(ns, port):
+    """How many connections may wait at those that listen there."""
+    lines = ns.run("ss", "-Hltn", "sport", "=", f":{port}").stdout.splitlines()
+    return {int(line.split()[2]) for line in lines}
 
 
 def executable(pid):
@@ -69,28 +77,27 @@ def own_kb(pids):
     return total
 
 
-def _taken_kb():
-    for path, value in ("/proc/sys/vm/drop_caches", "3"), ("/proc/sys/vm/stat_refresh", "1"):
-        with open(path, "w", encoding="ascii") as f:
+def _kernel_kb():
+    caches = [(path, "1") for path in glob.glob("/sys/kernel/slab/*/shrink")]
+    for path, value in [("/proc/sys/vm/drop_caches", "2"), *caches,
+                        ("/proc/sys/vm/stat_refresh", "1")]:
+        with contextlib.suppress(OSError), open(path, "w", encoding="ascii") as f:
             f.write(value)
     info = _numbers("/proc/meminfo")
-    with open("/proc/zoneinfo", encoding="ascii") as f:
-        waiting = sum(int(n) for n in re.findall(r"^\s+count: (\d+)$", f.read(), re.M)) * PAGE_KB
-    files = info["Cached"] - info["Shmem"] + info["Buffers"]
-    return info["MemTotal"] - info["MemFree"] - files - waiting
+    return sum(info[key] for key in KERNEL_MEMORY)
 
 
-def taken_kb():
+def kernel_kb():
     """
-    Memory of the whole machine that somebody holds: what is neither free nor file cache. What
-    waits in the lists of a CPU is free. Caches of the file system are dropped first, so that what
-    can be reclaimed and is left (inodes of sockets are among it) is held. Kernel memory is given
-    back a little later than it is let go: so this is a value that has come to rest.
+    Memory that the kernel of the whole machine holds for itself. Names of files and the like are
+    dropped first, and so is what it keeps for objects to come. What it lets go is given back a
+    little later: so this is a value that has come to rest. (What is not free would be the more
+    direct measure, and wanders by 10 MB and more without any reason.)
     """
-    value, still = _taken_kb(), 0
+    value, still = _kernel_kb(), 0
     for _ in range(SETTLE_TURNS):
         time.sleep(SETTLE_S)
-        before, value = value, _taken_kb()
+        before, value = value, _kernel_kb()
         still = still + 1 if abs(value - before) <= SETTLED_KB else 0
         if still == 2:
             break

@@ -11,11 +11,11 @@ import time
 
 from contenders import (ALL, DENIED, NAME, PORT, SLUICES, Absent, Direct, SluiceContender,
                         with_all_cpus)
-from ends import Clients, build_load, load_server, tls_server
+from ends import Clients, build_load, load_server, memory, tls_server
 from lab import LISTENER
-from machine import executable, family, listening, taken_kb
+from machine import backlogs, executable, family, listening
 from netns import until
-from peers import PEERS
+from peers import BACKLOG, PEERS
 from rows import CALL_ROWS, ROWS, parts
 
 PROGRAMS = "sluiced", "sluicectl"
@@ -41,6 +41,7 @@ class Results:
     def __init__(self):
         self.answers = collections.defaultdict(dict)  # (row, contender): {round: answer}
         self.failures = collections.defaultdict(list)  # (row, contender): what went wrong
+        self.slow = collections.defaultdict(list)  # (row, contender): which rate was not held
         self.paths = collections.defaultdict(collections.Counter)  # (row, contender)
         self.absent = {}  # contender: why
         self.broken, self.calls = [], {}
@@ -74,7 +75,7 @@ class Bench:
         for ns in self.lab.client, self.lab.gateway, self.lab.server:
             ns.sysctl("ipv4/ip_local_port_range", "10000 65535")
             ns.sysctl("ipv4/tcp_tw_reuse", 1)
-            ns.sysctl("core/somaxconn", 4096)
+            ns.sysctl("core/somaxconn", BACKLOG)
         for state in "time_wait", "close":  # the table is shared with the whole machine
             with contextlib.suppress(FileNotFoundError):
                 self.lab.gateway.sysctl(f"netfilter/nf_conntrack_tcp_timeout_{state}", 1)
@@ -115,11 +116,13 @@ class Bench:
     def started(self, contender):
         """The contender lives and judges; afterwards it is dead and its port free."""
         pids = set()
-        self.forget_connections()
         try:
             contender.start()
             until(lambda: self.ready(contender), 30, f"{contender.name} listens")
             self.right_one(contender)
+            if contender.program:
+                waiting = backlogs(self.lab.gateway, LISTENER)
+                assert waiting == {BACKLOG}, f"{contender.name}: backlog {waiting}"
             self.judges(contender)
             pids = family(contender.processes())
             yield
@@ -129,6 +132,7 @@ class Bench:
             raise
         until(lambda: not listening(self.lab.gateway, LISTENER), 10, "the port is free")
         until(lambda: not any(executable(pid) for pid in pids), 10, f"{contender.name} is dead")
+        self.forget_connections()
 
     def judges(self, contender):
         """A name that is allowed arrives; of one that is not, the server sees nothing."""
@@ -170,22 +174,26 @@ class Bench:
                    if "REDIRECT" in line and f"dpt:{PORT} " in line)
 
     @staticmethod
-    def wrong(row, answer):
-        """Why a run does not count, or None."""
+    def wrong(answer):
+        """Why a run failed, or None."""
         if answer["errors"] or answer["stuck"]:
             return f"{answer['errors']} errors, {answer['stuck']} stuck: {answer['error']}"
-        if "-r" in row.options:
-            rate = row.options[row.options.index("-r") + 1]
-            got = answer["gbit"] * 1000 if "gbit" in answer else answer["per_second"]
-            if got < RATE_HELD * rate:
-                return f"only {got:.0f} of {rate}"
         return None
+
+    @staticmethod
+    def too_slow(row, answer):
+        """Of a row at a rate: how it was not held, or None."""
+        if "-r" not in row.options:
+            return None
+        rate = row.options[row.options.index("-r") + 1]
+        got = answer["gbit"] * 1000 if "gbit" in answer else answer["per_second"]
+        return f"{got:.0f} of {rate}" if got < RATE_HELD * rate else None
 
     def checked(self, row, contender):
         """One run, by the process that is named, and through it."""
         pids = self.right_one(contender)
         before = self.redirected()
-        answer = self.clients.one(row, contender, self.server)
+        answer = self.clients.one(row, contender)
         assert self.right_one(contender) == pids, f"{contender.name} is another process now"
         passed = self.redirected() - before
         if contender.program:
@@ -197,25 +205,30 @@ class Bench:
     def measure(self, number, row, contender):
         """Returns how many connections must be in the access log at least."""
         answer = self.checked(row, contender)
-        why = self.wrong(row, answer)
-        if why:
-            self.results.failures[row.name, contender.name].append(f"round {number + 1}: {why}")
-            say(f"FAILED {row.name} {contender.name}: {why}")
+        key = row.name, contender.name
+        why, slow = self.wrong(answer), self.too_slow(row, answer)
+        if why or slow:
+            say(f"FAILED {row.name} {contender.name}: {why or slow}")
+            if why:
+                self.results.failures[key].append(f"round {number + 1}: {why}")
+            else:
+                self.results.slow[key].append(slow)
             return 0 if answer["stuck"] else answer["connections"]
         if row.mode == "idle":
             answer["rest_mb"] = self.rest_mb
-        self.results.answers[row.name, contender.name][number] = answer
+        self.results.answers[key][number] = answer
         numbers = "  ".join(f"{value.title} {answer[value.key]:.{value.digits}f}"
                             for value in row.values)
-        say(f"{time.monotonic() - self.begin:5.0f} s  {row.name:<14} {contender.name:<17} {numbers}")
+        seconds = time.monotonic() - self.begin
+        say(f"{seconds:5.0f} s  {row.name:<14} {contender.name:<17} {numbers}")
         return answer["connections"]
 
     def part(self, number, part, contender):
         """All rows of a part, in one life of the contender."""
-        before = taken_kb() if part == "memory" else 0
+        before = memory() if part == "memory" else {}
         with self.started(contender):
             if part == "memory":
-                self.rest_mb = (taken_kb() - before) / 1024
+                self.rest_mb = (memory(contender)["total_kb"] - before["total_kb"]) / 1024
             log = getattr(contender, "log", None)
             if log:
                 log.lines(2)  # those of judges()
@@ -234,7 +247,7 @@ class Bench:
                 options = [*row.options, "-w", 0, "-d", TRACE_MS]
                 calls = contender.system_calls(
                     lambda: answer.update(self.clients.drive(row.mode, NAME, options)))
-                why = self.wrong(row, answer)
+                why = self.wrong(answer)
                 assert not why, f"{row.name}: {why}"
                 self.results.calls[row.name, contender.name] = {
                     call: count / answer["answers"] for call, count in calls.items()}

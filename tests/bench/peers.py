@@ -236,7 +236,8 @@ table names {
 class Squid(Peer):
     name, what, program_name = "squid", "intercept, ssl_bump: peek, splice, terminate", "squid"
     config = """\
-https_port 0.0.0.0:@listener@ intercept ssl-bump generate-host-certificates=off tls-cert=@dir@/ca.pem@queues@
+https_port 0.0.0.0:@listener@ intercept ssl-bump generate-host-certificates=off \\
+    tls-cert=@dir@/ca.pem@queues@
 http_port 127.0.0.1:3128
 acl step1 at_step SslBump1
 acl allowed ssl::server_name @name@

@@ -16,7 +16,7 @@ class Value:
     rate: bool = False
     digits: int = 0
     goal: float = None
-    less_direct: bool = False  # what routing alone costs in the same round is taken off
+    less_direct: bool = False  # what routing alone costs is taken off
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _cost(mode, goal=None):
 def _requests(connections, goals):
     rate, p50 = goals
     return Row(f"rounds-{connections}", "requests",
-               f"200 bytes there and back, {connections} open connections",
+               f"200 bytes there and back, open connections: {connections}",
                (_rate(rate), *_times(p50)), "rounds", ("-c", connections), all_cpus=True)
 
 

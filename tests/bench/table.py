@@ -45,13 +45,16 @@ class Table:
     # --- numbers ---
 
     def series(self, row, value, name):
-        """{round: number}"""
+        """{round: number}. What routing costs is its median: a single run of it would carry
+        its noise into all the others."""
         answers = self.results.answers[row.name, name]
-        if not value.less_direct:
-            return {n: answer[value.key] for n, answer in answers.items()}
-        routing = self.results.answers[row.name, "direct"]
-        return {n: answer[value.key] - routing[n][value.key] for n, answer in answers.items()
-                if n in routing and name != "direct"}
+        off = 0
+        if value.less_direct and name != "direct":
+            routing = self.results.answers[row.name, "direct"].values()
+            if not routing:
+                return {}
+            off = statistics.median(answer[value.key] for answer in routing)
+        return {n: answer[value.key] - off for n, answer in answers.items()}
 
     def best(self, row, value, names):
         """Who of them has the best median: (name, series), or (None, {})."""
@@ -65,8 +68,9 @@ class Table:
     # --- goals ---
 
     def mark(self, row, value, goal, name, ratio):
-        if self.results.failures[row.name, name]:
-            return f"SHORT, {len(self.results.failures[row.name, name])} runs failed"
+        failed, slow = self.results.failures[row.name, name], self.results.slow[row.name, name]
+        if failed or slow:
+            return f"SHORT: {len(failed)} runs failed, {len(slow)} too slow"
         if ratio.value is None:
             return "not measured"
         return "met" if (ratio.value >= goal if value.rate else ratio.value <= goal) else "SHORT"
@@ -110,12 +114,15 @@ class Table:
         _, theirs = self.best(row, row.values[0], peers)
         cells = [spread(series.values(), value.digits) if series else "-"
                  for value, series in zip(row.values, numbers)]
-        return [name, *cells, Ratio(numbers[0], theirs).text()]
+        alone = name == "direct" and row.values[0].less_direct  # what was taken off
+        return [name, *cells, "-" if alone else Ratio(numbers[0], theirs).text()]
 
     def row(self, row):
         lines = [line for line in (self.row_line(row, name) for name in self.names) if line]
         notes = [f"{name}: FAILED RUN, {why}" for name in self.names
                  for why in self.results.failures[row.name, name]]
+        notes += [f"{name}: TOO SLOW for this row, {', '.join(slow)}" for name in self.names
+                  if (slow := self.results.slow[row.name, name])]
         if not lines and not notes:
             return []
         head = ["", *(value.title for value in row.values), "ratio to the best proxy"]
