@@ -150,7 +150,7 @@ void conn_info(const struct conn *c, struct flow_info *out)
  * waited for some. A socket from which the kernel carries must not be watched for reading: every
  * redirected segment would wake us.
  */
-enum { WATCH_USER = EPOLLIN | EPOLLRDHUP, WATCH_KERNEL = EPOLLRDHUP };
+enum { WATCH_USER = EPOLLIN | EPOLLPRI | EPOLLRDHUP, WATCH_KERNEL = EPOLLRDHUP };
 
 static int watch(struct conn *c, int side, uint32_t events)
 {
@@ -664,6 +664,8 @@ static void note_events(struct lane *l, uint32_t events)
 		l->failed = true;
 	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
 		l->ready = true;
+	if (events & EPOLLPRI)
+		l->marked = true;
 	if (events & EPOLLRDHUP)
 		l->hup = true;
 }

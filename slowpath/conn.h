@@ -37,6 +37,7 @@ struct lane {
 	bool ready;	  /* the source has something, as far as is known */
 	bool bulk;	  /* it comes in large pieces */
 	bool hup;	  /* the source's FIN was announced */
+	bool marked;	  /* urgent data came: a read may stop at the mark */
 	bool failed;	  /* an error was announced: it is read behind the last bytes */
 	bool eof;	  /* and everything before it was taken */
 	bool shut;	  /* and the FIN was passed on */

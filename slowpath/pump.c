@@ -338,8 +338,8 @@ static int read_some(struct conn *c, int side, size_t *n)
 	struct lane *l = &c->lane[side];
 	ssize_t got = recv(c->fd[side], c->w->scratch, READ_MAX, MSG_DONTWAIT);
 
-	/* Less than asked for was all, but for an error that waits behind it. */
-	l->ready = got == READ_MAX || (got > 0 && l->failed);
+	/* Less than asked for was all, unless an urgent mark or an error is behind it. */
+	l->ready = got == READ_MAX || (got > 0 && (l->failed || l->marked));
 	if (got > 0) {
 		*n = (size_t)got;
 		return CARRY_ON;

@@ -72,7 +72,7 @@ class Table:
         if failed or slow:
             return f"SHORT: {len(failed)} runs failed, {len(slow)} too slow"
         if ratio.value is None:
-            return "not measured"
+            return "no ratio: lost in noise, or not measured"
         return "met" if (ratio.value >= goal if value.rate else ratio.value <= goal) else "SHORT"
 
     def goal_lines(self, row, value, goal, names):

@@ -223,6 +223,7 @@ class Case:
             assert line.get(key) in allowed, f"log: {key} is not {value!r} in {line}"
 
     def forget_log(self):
+        """What is written until now; lines() also knows what is due and not yet written."""
         if self.sluice:
             self._mark = self.sluice.log.mark()
 

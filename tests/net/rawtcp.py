@@ -28,7 +28,7 @@ PLACES = {
     "server": (("10.77.2.99", "fd77:2::63"), "server", "s0", "g1"),
 }
 SOL_PACKET, PACKET_VNET_HDR = 263, 15
-VNET = struct.Struct("=BBHHHH")  # flags, GSO type, length of headers, of a segment, checksum's place
+VNET = struct.Struct("=BBHHHH")  # flags, GSO type, lengths of headers and segment, checksum
 NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_TCPV6 = 1, 0, 1, 4
 MSS = 1400  # with any header below the links' MTU
 SCALE = 7  # of the window that we offer

@@ -115,7 +115,7 @@ def killed_daemon_leaves_nothing_that_works(t):
             t.until(lambda: run(["bpftool", "prog", "show", "id", program],
                                 check=False).returncode, 10, "the program is gone")
         sluice.start()
-        t.forget_log()
+        t.lines()
         with echoes(t, 20) as again:
             crowd.all_well(again.end(), 20)
     assert sluice.ask("status")["fastpath"] == t.mode
@@ -360,7 +360,7 @@ def no_descriptor_for_the_upstream(t):
     is_allowed(t, "allowed.test")
     with t.raw_server(echo), opened(t) as sock:
         converse(sock, 3)
-        t.forget_log()
+        t.lines()
         with descriptors_left(t.sluice, 1):
             is_refused_for_lack(t, "fd")
             converse(sock, 20)
