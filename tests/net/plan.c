@@ -423,14 +423,23 @@ static void manner_slow(struct plan *p, int end)
 		m->receive_buffer = 4 * KILO;
 }
 
+/*
+ * The other side goes on in small bursts: so it often happens that all of them are read, and
+ * wait to be written, when the next one comes and a little room has become free.
+ */
 static void manner_bursty(struct plan *p, int end)
 {
-	struct manner *m = &p->manner[end];
+	struct manner *m = &p->manner[end], *other = &p->manner[!end];
 	uint64_t drawn = draw(p, end, DRAW_BUFFER);
 
 	m->receive_buffer = 1 << (12 + drawn % 5);
 	m->read_burst = (uint32_t)(p->size[!end] / (1 + (drawn >> 8) % 8)) + 1;
 	m->read_rest_us = 2000 + (uint32_t)(drawn >> 40) % 30000;
+	if (drawn & 0x10000) {
+		m->bite = 2 * KILO;
+		other->send_burst = 1 + (uint32_t)(drawn >> 20) % (16 * KILO);
+		other->send_rest_us = 50 + (uint32_t)(drawn >> 34) % 400;
+	}
 }
 
 /* One reader, the other, or both. */
