@@ -48,7 +48,12 @@ class Stalled:
                                       (server, self.clients))
 
     def all_open(self):
-        self.t.until(lambda: self.clients.look()["greeted"] == self.count, 20, "all are open")
+        def opened():
+            said = self.clients.look()
+            assert said["done"] == 0, f"{said['done']} sent everything though nobody read"
+            return said["greeted"] == self.count
+
+        self.t.until(opened, 20, "all are open")
 
     def finish(self):
         """The receivers go on."""
