@@ -185,27 +185,6 @@ def chunked_bodies_are_followed(t):
             assert data.startswith(b"HTTP/1.1 403"), data
 
 
-def echo_after_upgrade(sock):
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += sock.recv(65536)
-    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\n"
-                 b"Upgrade: x\r\nConnection: Upgrade\r\n\r\n")
-    while block := sock.recv(65536):
-        sock.sendall(block)
-
-
-def upgraded(sock):
-    """The client of that: asks for it, and then says what is not HTTP."""
-    sock.sendall(get("raw.test", "/", "Upgrade: x", "Connection: Upgrade"))
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += sock.recv(1)
-    for message in b"\x81\x05hello", b"GET / not http", bytes(range(256)):
-        sock.sendall(message)
-        assert tls.read_exactly(sock, len(message)) == message
-
-
 def talk(sock):
     """Requests and answers, until the connection is one that the kernel carries."""
     for i in range(TALK):
@@ -229,23 +208,23 @@ def another_name_after_a_long_talk_is_denied(t):
         t.logged(name="raw.test", reason=("policy", "name_changed"))
 
 
-@test(core=True)
-def upgrade_after_a_long_talk(t):
-    """The answer to it is what user space waits for."""
-    def server(sock):
-        for _ in range(TALK):
-            assert sock.recv(65536).endswith(b"\r\n\r\n")  # each waits for its answer
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nraw.test 0")
-        echo_after_upgrade(sock)
-
-    with t.raw_server(server, port=80), t.connect("raw", 80) as sock:
-        talk(sock)
-        upgraded(sock)
-    t.logged(name="raw.test", reason="ok")
-
-
 @test()
 def upgrade_makes_the_connection_opaque(t):
-    with t.raw_server(echo_after_upgrade, port=80), t.connect("raw", 80) as sock:
-        upgraded(sock)
+    def server(sock):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\n"
+                     b"Upgrade: x\r\nConnection: Upgrade\r\n\r\n")
+        while block := sock.recv(65536):
+            sock.sendall(block)
+
+    with t.raw_server(server, port=80), t.connect("raw", 80) as sock:
+        sock.sendall(get("raw.test", "/", "Upgrade: x", "Connection: Upgrade"))
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += sock.recv(1)
+        for message in b"\x81\x05hello", b"GET / not http", bytes(range(256)):
+            sock.sendall(message)
+            assert tls.read_exactly(sock, len(message)) == message
     t.logged(name="raw.test", reason="ok")
