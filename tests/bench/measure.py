@@ -24,6 +24,7 @@ ROUNDS, ROUNDS_ALL = 5, 3  # of one worker, of all CPUs
 ROUNDS_OF = {"memory": 3, "tls": 3}  # parts that need fewer
 PROBE = "-n", 1, "-a", "-t", 5  # one connection
 TRACE_MS = 500
+LAST_ROUND_S = 33 * 60  # none begins later, on a machine that is slower than it should be
 
 
 def kinds():
@@ -264,10 +265,20 @@ class Bench:
             return self.wanted.rounds
         return ROUNDS_ALL if contender.name.endswith(ALL) else ROUNDS_OF.get(part, ROUNDS)
 
+    def rounds_text(self):
+        if self.wanted.rounds:
+            return f"{self.wanted.rounds}"
+        fewer = ", ".join(f"{part} {count}" for part, count in ROUNDS_OF.items())
+        return f"{ROUNDS}; {fewer}; with all CPUs {ROUNDS_ALL}"
+
     def everything(self):
         lives = [(part, c) for part in parts() for c in self.contenders if self.rows(c, part)]
         most = max((self.rounds(*life) for life in lives), default=0)
         for number in range(most):
+            if time.monotonic() - self.begin > LAST_ROUND_S:
+                self.results.broken.append(f"no time for more than {number} of {most} rounds")
+                say(self.results.broken[-1])
+                break
             say(f"round {number + 1} of {most}")
             for part in parts():
                 turn = [c for p, c in lives if p == part and number < self.rounds(part, c)]
