@@ -22,7 +22,7 @@ OTHER_END = {"sent": "received", "received": "sent"}
 def program(build):
     path = os.path.join(build, "tests/net/stream")
     if not os.access(path, os.X_OK):
-        raise FileNotFoundError(f"no {path}: make -C {build} tests/net/stream")
+        raise FileNotFoundError(f"no {path}: make -C {build} net-programs")
     return path
 
 

@@ -5,6 +5,8 @@ import tls
 from case import get, is_forbidden, test
 from netns import until
 
+TALK = 12  # requests
+
 
 def answer_requests(sock):
     """A server that answers each request with its own Host and keeps the connection."""
@@ -181,6 +183,29 @@ def chunked_bodies_are_followed(t):
             sock.sendall(get("denied.test"))
             data, _ = tls.read_to_end(sock)
             assert data.startswith(b"HTTP/1.1 403"), data
+
+
+def talk(sock):
+    """Requests and answers, until the connection is one that the kernel carries."""
+    for i in range(TALK):
+        sock.sendall(get("raw.test", f"/{i}"))
+        assert read_answer(sock)[1] == b"raw.test 0"
+
+
+@test(core=True)
+def another_name_after_a_long_talk_is_denied(t):
+    """Also where user space judges what the kernel would otherwise carry."""
+    for look in False, True:
+        with t.raw_server(answer_requests, port=80), t.connect("raw", 80) as sock:
+            if look:  # two heads in one segment are nothing that the kernel judges
+                sock.sendall(get("raw.test") * 2)
+                for _ in range(2):
+                    assert read_answer(sock)[1] == b"raw.test 0"
+            talk(sock)
+            sock.sendall(get("denied.test"))
+            data, _ = tls.read_to_end(sock)
+            assert data.startswith(b"HTTP/1.1 403"), data
+        t.logged(name="raw.test", reason=("policy", "name_changed"))
 
 
 @test()
