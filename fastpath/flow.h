@@ -115,7 +115,8 @@ static inline void flow_set_hold(struct flow *f, int side, bool hold)
 	__atomic_store_n(&f->u[side].hold, hold, __ATOMIC_SEQ_CST);
 }
 
-/* The events of one worker: a descriptor to poll, and a reader that calls fn for each. */
+/* The events of one worker: a descriptor to poll, and a reader that calls fn for each; it reads a
+   bounded number, and the descriptor stays readable while there are more. */
 int flow_ring_fd(const struct fastpath *fp, unsigned worker);
 void flow_ring_read(struct fastpath *fp, unsigned worker,
 		    void (*fn)(void *ctx, const struct flow_event *e), void *ctx);

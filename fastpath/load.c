@@ -18,11 +18,13 @@
 
 #define BPF_FS_MAGIC_NUMBER 0xcafe4a11
 #define RING_BYTES (256 * 1024)
+#define EVENTS_MAX 64 /* of a ring in one go */
 /* Records that rest: what may end in FLOW_REST_MS beyond the open ones. */
 #define RESTING_SHARE 4
 
 struct worker_ring {
 	struct ring_buffer *rb;
+	unsigned left; /* events until others have their turn */
 	void (*fn)(void *ctx, const struct flow_event *e);
 	void *ctx;
 };
@@ -47,7 +49,7 @@ static int ring_event(void *ctx, void *data, size_t len)
 
 	if (len == sizeof(struct flow_event))
 		r->fn(r->ctx, data);
-	return 0;
+	return --r->left ? 0 : -EAGAIN;
 }
 
 static int open_rings(struct fastpath *fp)
@@ -321,6 +323,7 @@ void flow_ring_read(struct fastpath *fp, unsigned worker,
 {
 	fp->rings[worker].fn = fn;
 	fp->rings[worker].ctx = ctx;
+	fp->rings[worker].left = EVENTS_MAX;
 	ring_buffer__consume(fp->rings[worker].rb);
 }
 

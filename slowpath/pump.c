@@ -34,6 +34,15 @@ void pump_retry(struct conn *c)
 		event_add(&c->retry, &soon);
 }
 
+/* Its share of the loop is used up: once more when all others have had theirs. (event_active()
+   would have it called before anything else is looked at.) */
+static void pump_next_turn(struct conn *c)
+{
+	static const struct timeval now = { 0 };
+
+	event_add(&c->retry, &now);
+}
+
 /* ---- the lane's buffer ---- */
 
 static int lane_append(struct lane *l, const uint8_t *data, size_t n)
@@ -503,7 +512,7 @@ bool pump(struct conn *c, int side)
 	if (r == CARRY_FAILED)
 		return failed(c, side);
 	if (r == CARRY_ON)
-		event_active(&c->retry, EV_TIMEOUT, 0); /* its share of the loop is used up */
+		pump_next_turn(c);
 	else if (pump_pending(c, side))
 		conn_watch_room(c, !side);
 	if (!c->settled && c->reads >= PROMOTE_READS && !c->why_late && !c->dying) {

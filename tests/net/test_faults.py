@@ -280,14 +280,36 @@ class Calls:
         self.tracer = t.sluice.traced(self.path, "-e", f"trace={which}")
         self.begin = time.monotonic()
 
-    def count(self):
+    def text(self):
         with open(self.path, encoding="utf-8", errors="replace") as f:
-            return sum("resumed" not in line and "(" in line for line in f)
+            return "".join(line for line in f if "resumed" not in line and "(" in line)
+
+    def count(self):
+        return self.text().count("\n")
 
     def stop(self):
         self.tracer.send_signal(signal.SIGINT)
         self.tracer.wait(20 * self.t.scale)
         self.t.lab.processes.forget(self.tracer)
+
+
+# --- a stream without end -------------------------------------------------------------------
+
+MOST_READS = 200  # in one round of the loop: ROUNDS of slowpath/pump.c, for each way of the streams
+
+
+@test(core=True, ini={"sluice.workers": "1"}, seconds=60)
+def endless_streams_leave_others_their_turn(t):
+    """The tracer makes the daemon so slow that it never has to wait for their bytes."""
+    calls = Calls(t, "recvfrom,splice,epoll_wait")
+    with crowd.server(t), crowd.clients(t, crowd.tls_opening("raw.test"), "-n", 2,
+                                        "-u", 1 << 40) as endless:
+        t.until(lambda: calls.count() >= 5000, 30, "it reads")
+        is_allowed(t, "allowed.test")
+        endless.close()
+    calls.stop()
+    longest = max(run.count("\n") for run in calls.text().split("epoll_wait("))
+    assert longest <= MOST_READS, f"{longest} reads before others had their turn"
 
 
 WAIT_WORDS = "new connections wait"
