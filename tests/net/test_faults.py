@@ -217,15 +217,14 @@ def connections_without_a_record_are_served_in_user_space(t):
         seen.append((now["open"], now["flows_kernel"]))
         return now["flows_kernel"] < now["open"]
 
-    with crowd.server(t):
+    with crowd.server(t) as server:
         t.until(ran_out, 20, f"the records run out: {seen}")
         with crowd.clients(t, opening, "-n", 8, "-u", MIB, "-d", MIB) as streams:
             crowd.all_well(streams.end(), 8)
+        t.until(lambda: server.look()["open"] == 0, 20, "the server has read all of it")
     t.sluice.nothing_left()
     served = [line for line in t.lines() if line["bytes_down"] > 1]
-    # Seen rarely, on a busy machine: every byte and end was right, and the line says upstream_reset.
-    # Why is not known yet.
-    assert {line["reason"] for line in served} <= {"ok", "upstream_reset"}, reasons(served)
+    assert {line["reason"] for line in served} == {"ok"}, reasons(served)
     assert "user" in {line["path"] for line in served}, "the log tells of none in user space"
     # Nothing is held against later ones: when records have rested, the kernel carries again.
     with t.raw_server(echo):
