@@ -590,11 +590,41 @@ bool conn_bad_again(struct conn *c)
 	return false;
 }
 
+static void take_kernel_verdict(struct conn *c)
+{
+	const struct flow_verdict *v = &c->rec->v;
+
+	c->kernel_verdict = true;
+	c->proto = v->proto;
+	set_rule(c, v->rule);
+	c->name_len = v->name_len;
+	memcpy(c->name, v->name, v->name_len);
+	c->name[c->name_len] = '\0';
+	c->w->stats.verdicts_kernel++;
+}
+
+/* It denied the first flight, of which nothing was passed up. */
+static bool kernel_denied(const struct conn *c)
+{
+	return c->in_map[SIDE_CLIENT] && flow_state(c->rec) == FLOW_DENY &&
+	       flow_passed(c->rec, SIDE_CLIENT) == 0;
+}
+
+static void deny_as_kernel(struct conn *c)
+{
+	take_kernel_verdict(c);
+	conn_deny(c, c->rec->v.reason);
+}
+
 /* The client went before it had said enough. */
 static void client_gone(struct conn *c)
 {
 	unsigned proto = c->judge ? c->judge->proto : PROTO_NONE;
 
+	if (kernel_denied(c)) { /* while we read: a FIN is told of before the bytes in its segment */
+		deny_as_kernel(c);
+		return;
+	}
 	c->proto = proto;
 	conn_close(c,
 		   proto == PROTO_TLS  ? REASON_BAD_TLS :
@@ -625,29 +655,15 @@ static void look_at_first(struct conn *c)
 		client_gone(c);
 }
 
-static void take_kernel_verdict(struct conn *c)
-{
-	const struct flow_verdict *v = &c->rec->v;
-
-	c->kernel_verdict = true;
-	c->proto = v->proto;
-	set_rule(c, v->rule);
-	c->name_len = v->name_len;
-	memcpy(c->name, v->name, v->name_len);
-	c->name[c->name_len] = '\0';
-	c->w->stats.verdicts_kernel++;
-}
-
 /* What is known by now? */
 static void look_for_verdict(struct conn *c)
 {
 	uint32_t state = c->in_map[SIDE_CLIENT] ? flow_state(c->rec) : FLOW_LOOK;
 
-	if (c->judge || (state == FLOW_LOOK && (!c->rec || c->rec->v.look_at == 0))) {
+	if (kernel_denied(c)) { /* even if we have tried to read: a socket may be readable before */
+		deny_as_kernel(c);
+	} else if (c->judge || (state == FLOW_LOOK && (!c->rec || c->rec->v.look_at == 0))) {
 		look_at_first(c);
-	} else if (state == FLOW_DENY && flow_passed(c->rec, SIDE_CLIENT) == 0) {
-		take_kernel_verdict(c);
-		conn_deny(c, c->rec->v.reason);
 	} else if (state != FLOW_NEW) {
 		take_kernel_verdict(c);
 		find_destination(c);

@@ -91,6 +91,24 @@ def client_vanishes_at_every_stage(t):
 
 
 @test(core=True)
+def denied_whenever_the_kernel_comes_to_its_verdict(t):
+    """Before the daemon looks at the socket, while it does, after it; and when the FIN is in the
+    same segment, of which TCP tells first. Rare cases, so this takes many clients."""
+    count = 100 if t.core else 1000
+    for i in range(count):
+        with t.connect() as sock:
+            if i % 2:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            sock.sendall(tls.handmade_hello(b"denied.test"))
+            if i % 2:
+                sock.shutdown(socket.SHUT_WR)
+            assert tls.read_to_end(sock) == (tls.ACCESS_DENIED_ALERT, "fin")
+    t.sluice.quiet()
+    found = [(line["name"], line["reason"]) for line in t.lines()]
+    assert found.count(("denied.test", "policy")) == count, set(found)
+
+
+@test(core=True)
 def half_closed_client_is_judged(t):
     """A FIN behind the hello changes nothing."""
     for name, answer in (b"denied.test", tls.ACCESS_DENIED_ALERT), (b"allowed.test", None):
