@@ -369,6 +369,7 @@ static int connect_to(struct conn *c, const struct endpoint_addr *dst)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)); /* as the listener's */
 	if ((mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) ||
 	    (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS)) {
 		int err = -errno;

@@ -11,6 +11,8 @@ from case import get, is_allowed, short_timeouts, test
 from lab import SERVERS
 from servers import reset
 
+GO = tls.application(b"go on")
+
 
 def ends(t, name, role="site", port=443, data=None):
     """The client is let go at once, with an alert or a reset, and with nothing of a server."""
@@ -186,3 +188,24 @@ def one_bad_upstream_does_not_hold_up_others(t):
     t.sluice.quiet()
     reasons = [line["name"] for line in t.lines()]
     assert reasons.count("allowed.test") == 5 and reasons.count("drop.test") == 20, reasons
+
+
+@test(core=True)
+def urgent_byte_is_a_byte_like_others(t):
+    """Whoever carries: user space at first, the kernel when more has been said."""
+    rounds = 6
+
+    def answer(sock):
+        tls.read_record(sock)
+        for _ in range(rounds):
+            sock.sendall(b"ab")
+            sock.send(b"c", socket.MSG_OOB)
+            sock.sendall(b"d")
+            assert tls.read_exactly(sock, len(GO)) == GO
+
+    with t.raw_server(answer), t.connect("raw") as sock:
+        sock.sendall(tls.handmade_hello(b"raw.test"))
+        for _ in range(rounds):
+            assert tls.read_exactly(sock, 4) == b"abcd"
+            sock.sendall(GO)
+        assert tls.read_to_end(sock) == (b"", "fin")
