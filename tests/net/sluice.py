@@ -40,6 +40,7 @@ def base_ini(lab, mode):
         "sluice": {
             "user": "",
             "workers": "2",
+            "max_connections": "4096",  # small maps are looked through in no time
             "fastpath": mode,
             "access_log": lab.path("access.log"),
             "log_format": "json",
@@ -231,21 +232,22 @@ class Sluice:
         return found
 
     def map_entries(self):
-        """Sockets and endpoints in the kernel path's maps, as the kernel counts them."""
+        """Sockets in the kernel path's map, as the kernel counts them."""
         count = 0
-        for number in self._map_ids():
+        for number in self.bpf_ids("map"):
             name = json.loads(run(["bpftool", "-j", "map", "show", "id", number]).stdout)["name"]
-            if name in ("socks", "endpoints"):
+            if name == "socks":
                 entries = json.loads(run(["bpftool", "-j", "map", "dump", "id", number]).stdout)
                 count += sum("error" not in entry.get("value", {}) for entry in entries)
         return count
 
-    def _map_ids(self):
+    def bpf_ids(self, what):
+        """Ids of the maps ("map") or programs ("prog") that the daemon has."""
         ids = set()
         for fd in self.descriptors():
             with contextlib.suppress(OSError), open(f"/proc/{self.pid}/fdinfo/{fd}",
                                                     encoding="ascii") as f:
-                ids.update(line.split()[1] for line in f if line.startswith("map_id:"))
+                ids.update(line.split()[1] for line in f if line.startswith(f"{what}_id:"))
         return ids
 
     def nothing_left(self):

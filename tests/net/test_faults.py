@@ -7,7 +7,6 @@ max_connections in test_badinput.py.)
 """
 
 import contextlib
-import re
 import resource
 import signal
 import socket
@@ -16,14 +15,14 @@ import time
 
 import crowd
 import tls
-from case import get, is_allowed, is_denied, test
+from case import get, is_allowed, test
 from netns import run
 from test_kernel import converse, echo, opened
 
 KIB, MIB = 1 << 10, 1 << 20
 MESSAGE = 200  # of crowd -m echo
 CROWD_PORT = 8000  # where the raw server's is another test server's
-MANY = {"sluice.workers": "1", "sluice.max_per_client": "20000"}
+MANY = {"sluice.workers": "1", "sluice.max_connections": "40000", "sluice.max_per_client": "20000"}
 
 
 def echoes(t, count, *options, rounds=5, name="raw.test", **where):
@@ -42,7 +41,7 @@ def reasons(lines):
 
 # --- the daemon ends ------------------------------------------------------------------------
 
-@test(core=True, daemon=False)
+@test(daemon=False)
 def sigterm_lets_every_connection_finish(t):
     """Whatever a connection was about: saying hello, connecting, answering, half closed."""
     sluice = t.own(changes={"timeouts.connect": f"{int(2000 * t.scale)}ms"})
@@ -84,16 +83,6 @@ def sigterm_lets_every_connection_finish(t):
     assert sorted(line["reason"] for line in found) == ["ok", "ok", "ok", "upstream_timeout"], found
 
 
-def programs(sluice):
-    """Ids of the BPF programs that the daemon has."""
-    found = set()
-    for fd in sluice.descriptors():
-        with contextlib.suppress(OSError), open(f"/proc/{sluice.pid}/fdinfo/{fd}",
-                                                encoding="ascii") as f:
-            found.update(line.split()[1] for line in f if line.startswith("prog_id:"))
-    return found
-
-
 @test(core=True, families=(4,), daemon=False)
 def killed_daemon_leaves_nothing_that_works(t):
     """Its connections end, its program goes from the kernel; the next one begins afresh."""
@@ -103,7 +92,7 @@ def killed_daemon_leaves_nothing_that_works(t):
                           1 << 40) as endless:
         greeted(t, held, 20)
         t.until(lambda: server.look()["in"] > 4 * MIB, 20, "bytes are on their way")
-        left = programs(sluice)
+        left = sluice.bpf_ids("prog")
         assert (t.mode == "on") == bool(left), left
         sluice.kill()
         held.tell("go")
@@ -237,10 +226,10 @@ def carried_by_kernel(t):
         return t.sluice.stats()["flows_kernel"] == 1
 
 
-@test(core=True, ini={"sluice.max_connections": "20"}, seconds=60)
+@test(ini={"sluice.max_connections": "20"}, seconds=60)
 def more_connections_than_allowed(t):
     """Those beyond the limit are refused, with that reason; the others do not notice."""
-    wave = 30 if t.core else 300
+    wave = 300
     with crowd.server(t), echoes(t, 15, "-h") as held:
         greeted(t, held, 15)
         before = t.sluice.stats()
@@ -297,7 +286,7 @@ class Calls:
 MOST_READS = 200  # in one round of the loop: ROUNDS of slowpath/pump.c, for each way of the streams
 
 
-@test(core=True, ini={"sluice.workers": "1"}, seconds=60)
+@test(ini={"sluice.workers": "1"}, seconds=60)
 def endless_streams_leave_others_their_turn(t):
     """The tracer makes the daemon so slow that it never has to wait for their bytes."""
     calls = Calls(t, "recvfrom,splice,epoll_wait")
@@ -315,7 +304,7 @@ WAIT_WORDS = "new connections wait"
 RETRY_S = 0.1  # RESUME_MS of slowpath/worker.c
 
 
-@test(core=True, daemon=False, seconds=60)
+@test(daemon=False, seconds=60)
 def without_descriptors_connections_wait(t):
     """It stops accepting, says so once, does not spin, and goes on by itself."""
     sluice = t.own(changes={"sluice.workers": "1"})
@@ -377,7 +366,7 @@ def is_refused_for_lack(t, tail):
             10, "the log has the reason")
 
 
-@test(core=True, ini={"sluice.workers": "1"}, seconds=60)
+@test(ini={"sluice.workers": "1"}, seconds=60)
 def no_descriptor_for_the_upstream(t):
     """One is enough for the client, not for its server: it is told, nobody else notices."""
     is_allowed(t, "allowed.test")
@@ -478,10 +467,10 @@ def lost_events_hang_nobody(t):
 
 # --- very many ------------------------------------------------------------------------------
 
-@test(core=True, ini=MANY, seconds=120)
+@test(ini=MANY, seconds=120)
 def thousands_of_open_connections_on_one_worker(t):
     """As many as its descriptors allow: two each."""
-    count = 300 if t.core else 9500
+    count = 9500
     with crowd.server(t) as server, echoes(t, count, "-h", "-r", 5000) as held:
         greeted(t, held, count)
         now = t.sluice.stats()
@@ -494,10 +483,10 @@ def thousands_of_open_connections_on_one_worker(t):
     assert reasons(t.lines()) == {"ok": count}
 
 
-@test(core=True, ini=MANY, seconds=120)
+@test(ini=MANY, seconds=120)
 def tens_of_thousands_opened_and_reset(t):
     """At once, inside a hello, behind it, and after an answer."""
-    count = 400 if t.core else 30000 if t.family == 4 else 8000
+    count = 30000 if t.family == 4 else 8000
     before = t.sluice.stats()
     with crowd.server(t) as server:
         with crowd.clients(t, crowd.tls_opening("raw.test"), "-m", "reset", "-n", count,
