@@ -676,7 +676,7 @@ static int cut_overlap(struct __sk_buff *skb, struct flow_kern *k, struct tcp_so
 		count(STAT_OVERLAPS);
 		if (c.len > skb->len)
 			return -1;
-		bpf_loop(CUTS_MAX, cut_some, &c, 0);
+		loop(CUTS_MAX, cut_some, &c);
 	}
 	k->next += skb->len;
 	return c.len ? -1 : 0;

@@ -19,13 +19,11 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "tests/net/hello.h"
+
 enum {
-	HANDSHAKE = 22,
-	APPLICATION = 23,
-	HEAD = 5,
 	PAYLOAD = 200,
-	RECORD = HEAD + PAYLOAD,
-	HELLO_MAX = 600,
+	RECORD = TLS_HEAD + PAYLOAD,
 	EVENTS = 256,
 	SOURCES_MAX = 16,
 };

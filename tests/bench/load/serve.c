@@ -80,18 +80,18 @@ static void obey(struct peer *p, enum order order, uint64_t rate)
 static size_t answer(struct peer *p, const uint8_t *record, size_t size, uint8_t *out)
 {
 	uint64_t rate = 0;
-	enum order order = record[0] == APPLICATION ? read_order(record, size, &rate) : NO_ORDER;
+	enum order order = record[0] == TLS_APPLICATION ? read_order(record, size, &rate) : NO_ORDER;
 	if (order != NO_ORDER) {
 		obey(p, order, rate);
 		return 0;
 	}
-	if (record[0] == APPLICATION) {
+	if (record[0] == TLS_APPLICATION) {
 		memcpy(out, record, size);
 		return size;
 	}
 	if (!hello_wants_answer(record, size))
 		return 0;
-	make_record(out, HANDSHAKE, 0, 0);
+	make_record(out, TLS_HANDSHAKE, 0, 0);
 	return RECORD;
 }
 
@@ -100,10 +100,10 @@ static bool judge(struct peer *p)
 {
 	uint8_t out[2 * BUFFER];
 	size_t at = 0, owed = 0;
-	while (p->have - at >= HEAD && p->order != TAKE_BULK) {
+	while (p->have - at >= TLS_HEAD && p->order != TAKE_BULK) {
 		const uint8_t *r = p->in + at;
-		size_t size = HEAD + (size_t)(r[3] << 8 | r[4]);
-		if ((r[0] != HANDSHAKE && r[0] != APPLICATION) || size > BUFFER)
+		size_t size = TLS_HEAD + (size_t)(r[3] << 8 | r[4]);
+		if ((r[0] != TLS_HANDSHAKE && r[0] != TLS_APPLICATION) || size > BUFFER)
 			return false;
 		if (p->have - at < size)
 			break;
