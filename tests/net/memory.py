@@ -6,7 +6,7 @@ import re
 KIB, MIB = 1 << 10, 1 << 20
 
 # Constants of the daemon (slowpath/pump.c, slowpath/worker.h).
-READ_MAX = 64 * KIB
+READ_MAX = 256 * KIB
 SCRATCH_BYTES = 256 * KIB
 PIPE_SLOT = 4 * KIB  # bytes of a pipe that one slot stands for
 SLOT_HOLDS = 32 * KIB  # what it may hold on to: the page a network driver cut its packets from
