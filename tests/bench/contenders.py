@@ -90,6 +90,7 @@ class SluiceContender:
             f.writelines(f"{TARGET} {name}\n" for name in (NAME, DENIED))
         self.daemon = Sluice(lab, build, self.mode, start=False, changes={
             "sluice.workers": str(self.workers), "resolver.hosts": hosts,
+            "sluice.max_connections": "65536",  # the default of sluiced, not of the tests
             "sluice.access_log": lab.path("access.log")})
         self.log = Log(self.daemon)
 
