@@ -6,8 +6,8 @@ import re
 KIB, MIB = 1 << 10, 1 << 20
 
 # Constants of the daemon (slowpath/pump.c, slowpath/worker.h).
-READ_MAX = 256 * KIB
 SCRATCH_BYTES = 256 * KIB
+READ_MAX = SCRATCH_BYTES
 PIPE_SLOT = 4 * KIB  # bytes of a pipe that one slot stands for
 SLOT_HOLDS = 32 * KIB  # what it may hold on to: the page a network driver cut its packets from
 SKB = 128 * KIB  # a queue takes one more skb when it is just below its limit

@@ -5,8 +5,6 @@ An allowed flight reaches the server exactly as it was sent; of a denied one the
 nothing, and the client gets its answer.
 """
 
-import contextlib
-
 import shapes
 import tls
 from case import test
@@ -27,14 +25,6 @@ class Server:
         sock.sendall(ANSWER)
 
 
-def send(t, flight):
-    """What the client is answered, and how that ends."""
-    with t.connect("raw") as sock:
-        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            sock.sendall(flight)
-        return tls.read_to_end(sock)
-
-
 def answer_to(shape):
     return (tls.ACCESS_DENIED_ALERT, "fin") if shape.answer == "alert" else (b"", "rst")
 
@@ -44,7 +34,7 @@ def judged(t, server, shape, name):
     reason = shape.allowed if name == ALLOWED else shape.denied
     flight = shape.make(name)
     server.size, server.got[:] = len(flight), []
-    data, end = send(t, flight)
+    data, end = t.send(flight, role="raw")
     where = f"{shape.name}, {name.decode()}"
     if reason == "ok":
         assert (data, end) == (ANSWER, "fin"), f"{where}: {data[:40]!r}, {end}"
