@@ -103,19 +103,19 @@ class Case:
             client.finish(sock)
             return client.request(sock, name)
 
-    def send(self, data, role="site", port=443, source="client"):
-        """Sends and reads to the end: (bytes, how it ended)"""
-        return self.send_to(self.server(role), port, data, source)
+    def send(self, data, role="site", port=443, source="client", acked=True):
+        """Sends, and reads to the end: (bytes, how it ended). data: bytes, or a list of pieces,
+        each for a segment of its own (tls.send_pieces)."""
+        return self.send_to(self.server(role), port, data, source, acked)
 
-    def send_to(self, address, port, data, source="client"):
+    def send_to(self, address, port, data, source="client", acked=True):
+        pieces = [data] if isinstance(data, bytes) else data
         try:
             sock = self.lab.connect(address, port, self.client(source), 8 * self.scale)
         except ConnectionResetError:  # accepted and reset before connect() had returned
             return b"", "rst"
         with sock:
-            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                sock.sendall(data)
-            return tls.read_to_end(sock)
+            return tls.exchange(sock, pieces, self.until, acked)
 
     def raw_server(self, handler, port=443):
         return RawServer(self.lab, self.family or 4, port, handler)

@@ -3,7 +3,9 @@
 First flights of every shape, what Sluice says of each, and why. test_shapes.py sends them.
 
 A shape is made for a name. `allowed` is the reason given for a name that the policy allows
-("ok": the flight reaches the server as it is), `denied` that for a name it does not.
+("ok": the flight reaches the server as it is), `denied` that for a name it does not. What is
+said must not depend on how TCP cuts a flight, nor on how its handshake bytes are cut into records
+unless the shape is about those (`framed`). variants() makes the ways to cut.
 """
 
 import dataclasses
@@ -11,10 +13,11 @@ import struct
 import typing
 
 import tls
-from tls import application, extension, record, sni, vector
+from tls import application, extension, handshake, record, sni, vector
 
 GREASE = 0x8A8A  # RFC 8701
 ECH, PSK, EARLY_DATA, PADDING = 0xFE0D, 41, 42, 21
+RECORD_MAX = 16384
 MLKEM = 0x11EC  # X25519MLKEM768: 1184 bytes of ML-KEM and 32 of X25519
 
 
@@ -26,15 +29,16 @@ class Shape:
     allowed: str = "ok"
     denied: str = "policy"
     answer: str = "alert"  # what a denied client gets: alert, or rst
+    framed: bool = False  # its records are its point: they are not to be cut otherwise
 
 
 SHAPES = []
 
 
-def shape(why, allowed="ok", answer="alert"):
+def shape(why, allowed="ok", denied=None, answer="alert", framed=False):
     def add(make):
-        reason = "policy" if allowed == "ok" else allowed
-        SHAPES.append(Shape(make.__name__, make, why, allowed, reason, answer))
+        reason = denied or ("policy" if allowed == "ok" else allowed)
+        SHAPES.append(Shape(make.__name__, make, why, allowed, reason, answer, framed))
         return make
     return add
 
@@ -45,16 +49,6 @@ def u16(*numbers):
     return b"".join(n.to_bytes(2, "big") for n in numbers)
 
 
-def message(extensions=b"", legacy=0x0303, session=bytes(32), ciphers=b"\x13\x01\xc0\x2b",
-            methods=b"\0", tail=b""):
-    """The handshake message. extensions None: no such block at all."""
-    body = u16(legacy) + bytes(range(32)) + vector(session, 1) + vector(ciphers)
-    body += vector(methods, 1)
-    if extensions is not None:
-        body += vector(extensions)
-    return b"\x01" + vector(body + tail, 3)
-
-
 def usual(*versions):
     """Extensions that every client of today sends, but for the name."""
     out = extension(43, vector(u16(*(versions or (0x0304, 0x0303))), 1))
@@ -63,7 +57,12 @@ def usual(*versions):
 
 
 def hello(name, extensions=b"", **how):
-    return record(message(sni(name) + usual() + extensions, **how))
+    return record(handshake(sni(name) + usual() + extensions, **how))
+
+
+def records(payload):
+    """A message in as few records as may be."""
+    return b"".join(record(payload[i:i + RECORD_MAX]) for i in range(0, len(payload), RECORD_MAX))
 
 
 def patched(data, at, value):
@@ -89,7 +88,7 @@ def plain(name):
 
 @shape("RFC 5246 7.4.1.2: TLS 1.2 has no supported_versions")
 def tls_1_2(name):
-    return record(message(sni(name) + extension(10, vector(u16(0x1D)))))
+    return record(handshake(sni(name) + extension(10, vector(u16(0x1D)))))
 
 
 @shape("RFC 8446 4.2.11 and 2.3: resumption; application data follows in the same segment")
@@ -109,7 +108,7 @@ def session_ticket(name):
 def post_quantum(name):
     share = u16(MLKEM) + vector(bytes(1216)) + u16(0x1D) + vector(bytes(32))
     extensions = extension(10, vector(u16(MLKEM, 0x1D))) + extension(51, vector(share))
-    return record(message(sni(name) + extension(43, vector(u16(0x0304), 1)) + extensions))
+    return record(handshake(sni(name) + extension(43, vector(u16(0x0304), 1)) + extensions))
 
 
 @shape("RFC 8701: reserved values, wherever they may stand")
@@ -118,7 +117,7 @@ def grease(name):
     extensions += extension(43, vector(u16(GREASE, 0x0304, 0x0303), 1))
     extensions += extension(10, vector(u16(GREASE, 0x1D)))
     extensions += extension(51, vector(u16(GREASE) + vector(b"\0") + u16(0x1D) + vector(bytes(32))))
-    return record(message(extensions + extension(0x1A1A, b"\0"), ciphers=u16(GREASE, 0x1301)))
+    return record(handshake(extensions + extension(0x1A1A, b"\0"), ciphers=u16(GREASE, 0x1301)))
 
 
 @shape("draft-ietf-tls-esni: the outer name is what the server is told, and what is judged")
@@ -139,7 +138,7 @@ def no_session_id(name):
 
 @shape("RFC 6066 3: server_name may be the last extension")
 def name_last(name):
-    return record(message(usual() + sni(name)))
+    return record(handshake(usual() + sni(name)))
 
 
 @shape("RFC 8446 5.1: up to 16,384 bytes in a record")
@@ -150,23 +149,22 @@ def full_record(name):
 
 @shape("RFC 8446 5.1: a message may go on in the next record")
 def larger_than_a_record(name):
-    data = message(sni(name) + usual() + extension(PADDING, bytes(20000)))
-    return record(data[:16384]) + record(data[16384:])
+    return records(handshake(sni(name) + usual() + extension(PADDING, bytes(20000))))
 
 
-@shape("RFC 8446 5.1: a record for every byte")
+@shape("RFC 8446 5.1: a record for every byte", framed=True)
 def records_of_one_byte(name):
     return tls.reframe(hello(name), [1] * 4000)
 
 
-@shape("the type and length of the message in a record of their own")
+@shape("the type and length of the message in a record of their own", framed=True)
 def message_head_apart(name):
     return tls.reframe(hello(name), [4])
 
 
 @shape("RFC 8446 5.1: versions of the record are ignored")
 def record_version(name):
-    return record(message(sni(name) + usual()), version=0x0303)
+    return record(handshake(sni(name) + usual()), version=0x0303)
 
 
 @shape("RFC 6066 3: names have no case, RFC 4343")
@@ -179,31 +177,64 @@ def trailing_dot(name):
     return hello(name + b".")
 
 
+@shape("RFC 8446 D.4: ChangeCipherSpec comes before early data")
+def early_data_behind_ccs(name):
+    ccs = record(b"\1", 20, 0x0303)
+    return hello(name, extension(EARLY_DATA, b"")) + ccs + application(bytes(300))
+
+
+@shape("another handshake message, in a record and the same segment: not ours to judge",
+       framed=True)
+def second_message_behind(name):
+    return hello(name) + record(b"\x0b" + vector(bytes(10), 3))
+
+
+@shape("_ is in no host's name, and in names all the same (RFC 8552)")
+def underscore(name):
+    return hello(b"_a._b." + name)
+
+
+@shape("RFC 5891: names in other scripts come as A-labels")
+def punycode(name):
+    return hello(b"xn--mller-kva." + name)
+
+
+@shape("RFC 1035 2.3.4: the longest label, 63 bytes")
+def longest_label(name):
+    return hello(b"x" * 63 + b"." + name)
+
+
+@shape("RFC 1035 2.3.4: the longest name, 253 bytes as text")
+def longest_name(name):
+    label = b"y" * 49 + b"."
+    return hello(b"x" + (label * 6)[-(252 - len(name)):] + name)
+
+
 # --- what is no name, or no name that is allowed --------------------------------------------
 
 @shape("RFC 6066 3: no server_name", allowed="no_sni")
 def no_name(_name):
-    return record(message(usual()))
+    return record(handshake(usual()))
 
 
 @shape("no extensions at all, as before RFC 3546", allowed="no_sni")
 def no_extensions(_name):
-    return record(message(None))
+    return record(handshake(None))
 
 
 @shape("RFC 6066 3: that is how a server answers, not how a client asks", allowed="bad_tls")
 def empty_extension(_name):
-    return record(message(extension(0, b"") + usual()))
+    return record(handshake(extension(0, b"") + usual()))
 
 
 @shape("RFC 6066 3: a list has one entry", allowed="bad_tls")
 def empty_list(_name):
-    return record(message(extension(0, vector(b"")) + usual()))
+    return record(handshake(extension(0, vector(b"")) + usual()))
 
 
 @shape("RFC 6066 3: HostName<1..2^16-1>", allowed="bad_tls")
 def empty_name(_name):
-    return record(message(sni(b"") + usual()))
+    return record(handshake(sni(b"") + usual()))
 
 
 @shape("RFC 6066 3: literal addresses are not permitted; judged by address rules", allowed="policy")
@@ -219,22 +250,22 @@ def ipv6_literal(_name):
 @shape("RFC 6066 3: one name of each type; servers differ in which they take", allowed="bad_tls")
 def two_names(name):
     names = b"".join(b"\0" + vector(n) for n in (name, b"other." + name))
-    return record(message(extension(0, vector(names)) + usual()))
+    return record(handshake(extension(0, vector(names)) + usual()))
 
 
 @shape("RFC 8446 4.2: no extension twice", allowed="bad_tls")
 def two_server_names(name):
-    return record(message(sni(name) + sni(b"other." + name) + usual()))
+    return record(handshake(sni(name) + sni(b"other." + name) + usual()))
 
 
 @shape("the same name twice is as wrong", allowed="bad_tls")
 def same_server_name_twice(name):
-    return record(message(sni(name) + usual() + sni(name)))
+    return record(handshake(sni(name) + usual() + sni(name)))
 
 
 @shape("RFC 6066 3: only host_name was ever defined", allowed="bad_tls")
 def other_name_type(name):
-    return record(message(sni(name, kind=1) + usual()))
+    return record(handshake(sni(name, kind=1) + usual()))
 
 
 @shape("CVE-2009-2408: it ends at the NUL for one, and goes on for another", allowed="bad_name")
@@ -277,46 +308,70 @@ def with_port(name):
 
 @shape("min_version = 1.2; RFC 8996", allowed="tls_version")
 def ssl_3(name):
-    return record(message(sni(name), legacy=0x0300), version=0x0300)
+    return record(handshake(sni(name), legacy=0x0300), version=0x0300)
 
 
 @shape("min_version = 1.2; RFC 8996", allowed="tls_version")
 def tls_1_0(name):
-    return record(message(sni(name), legacy=0x0301))
+    return record(handshake(sni(name), legacy=0x0301))
 
 
 @shape("min_version = 1.2; RFC 8996", allowed="tls_version")
 def tls_1_1(name):
-    return record(message(sni(name), legacy=0x0302))
+    return record(handshake(sni(name), legacy=0x0302))
 
 
 @shape("supported_versions counts, RFC 8446 4.2.1, whatever legacy_version says",
        allowed="tls_version")
 def tls_1_1_in_the_extension(name):
-    return record(message(sni(name) + extension(43, vector(u16(0x0302, 0x0301), 1))))
+    return record(handshake(sni(name) + extension(43, vector(u16(0x0302, 0x0301), 1))))
 
 
 @shape("only versions nobody knows", allowed="tls_version")
 def unknown_versions(name):
-    return record(message(sni(name) + extension(43, vector(u16(GREASE, 0x0399), 1))))
+    return record(handshake(sni(name) + extension(43, vector(u16(GREASE, 0x0399), 1))))
 
 
 # --- lengths that lie -----------------------------------------------------------------------
 
-@shape("shorter than the message in it", allowed="bad_tls")
+@shape("shorter than the message in it", allowed="bad_tls", framed=True)
 def record_is_shorter(name):
     return lied(hello(name), 3, 2, -1) + b"\0"
 
 
-@shape("empty records of handshake are forbidden, RFC 8446 5.1", allowed="bad_tls")
+@shape("empty records of handshake are forbidden, RFC 8446 5.1", allowed="bad_tls", framed=True)
 def empty_record(name):
     return record(b"") + hello(name)
 
 
-@shape("RFC 8446 5.1: record_overflow", allowed="bad_tls")
+@shape("RFC 8446 5.1: record_overflow", allowed="bad_tls", framed=True)
 def record_overflow(name):
     room = 16385 - len(hello(name, extension(PADDING, b""))) + 5
     return hello(name, extension(PADDING, bytes(room)))
+
+
+@shape("an empty record inside the hello: RFC 8446 5.1", allowed="bad_tls", framed=True)
+def empty_record_between(name):
+    data = handshake(sni(name) + usual())
+    return record(data[:20]) + record(b"") + record(data[20:])
+
+
+@shape("RFC 8446 5.1: no other record inside a message", allowed="bad_tls", framed=True)
+def alert_between(name):
+    data = handshake(sni(name) + usual())
+    return record(data[:20]) + record(b"\1\0", tls.ALERT) + record(data[20:])
+
+
+@shape("nor ChangeCipherSpec", allowed="bad_tls", framed=True)
+def ccs_between(name):
+    data = handshake(sni(name) + usual())
+    return record(data[:20]) + record(b"\1", 20) + record(data[20:])
+
+
+@shape("more than 64 KB: no client has that much to say", allowed="bad_tls", framed=True)
+def larger_than_64k(name):
+    extensions = sni(name) + usual() + extension(PADDING, bytes(60000))
+    return records(handshake(extensions, ciphers=u16(0x1301) * 4000))
 
 
 @shape("bytes behind the message: another one would begin there", allowed="bad_tls")
@@ -357,7 +412,7 @@ def extensions_too_long(name):
 
 @shape("an extension that goes beyond the block", allowed="bad_tls")
 def extension_too_long(name):
-    data = record(message(usual() + sni(name)))
+    data = record(handshake(usual() + sni(name)))
     return lied(data, name_at(data, name) - 5, 2, 1)
 
 
@@ -382,14 +437,14 @@ def name_too_short(name):
 @shape("RFC 8446 4.2.11: pre_shared_key must be the last extension", allowed="bad_tls")
 def psk_not_last(name):
     psk = extension(PSK, vector(vector(bytes(32)) + bytes(4)) + vector(vector(bytes(32), 1)))
-    return record(message(psk + sni(name) + usual()))
+    return record(handshake(psk + sni(name) + usual()))
 
 
 # --- more than a hello ----------------------------------------------------------------------
 
-@shape("another message in the hello's record: nobody sends that", allowed="bad_tls")
+@shape("another message in the hello's record: nobody sends that", allowed="bad_tls", framed=True)
 def second_message_in_the_record(name):
-    return record(message(sni(name) + usual()) + b"\x0b" + vector(bytes(10), 3))
+    return record(handshake(sni(name) + usual()) + b"\x0b" + vector(bytes(10), 3))
 
 
 # --- what is no TLS -------------------------------------------------------------------------
@@ -430,6 +485,87 @@ def bittorrent(_name):
     return b"\x13BitTorrent protocol" + bytes(48)
 
 
-@shape("a server's hello", allowed="bad_tls")
+@shape("a server's hello", allowed="bad_tls", framed=True)
 def server_hello(_name):
     return record(b"\2" + vector(u16(0x0303) + bytes(32) + b"\0\x13\x01\0", 3))
+
+
+@shape("DTLS, RFC 9147 5.3: another record layer", allowed="bad_tls", framed=True)
+def dtls(name):
+    return record(bytes(8) + handshake(sni(name)), version=0xFEFD)
+
+
+@shape("RFC 1928 3", allowed="not_tls", answer="rst")
+def socks_5(_name):
+    return b"\5\1\0"
+
+
+@shape("PostgreSQL's SSLRequest: it would begin TLS in the middle", allowed="not_tls", answer="rst")
+def postgresql(_name):
+    return struct.pack("!II", 8, 80877103)
+
+
+@shape("HAProxy's PROXY protocol: another layer in front, for nobody who listens here",
+       allowed="bad_http", answer="page")
+def proxy_protocol(name):
+    return b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 443\r\n" + hello(name)
+
+
+@shape("plain HTTP on the port of TLS: judged by its Host, as on port 80", answer="page")
+def http(name):
+    return b"GET / HTTP/1.1\r\nHost: " + name + b"\r\n\r\n"
+
+
+# --- the same flight, cut otherwise ---------------------------------------------------------
+
+def cut_records(flight, at):
+    """Its hello in two records, the first with `at` bytes of it."""
+    end = 0
+    while end < len(flight) and flight[end] == tls.HANDSHAKE:
+        end += 5 + int.from_bytes(flight[end + 3:end + 5], "big")
+    message = tls.payload_of(flight[:end])
+    return records(message[:at]) + records(message[at:]) + flight[end:]
+
+
+def interesting(flight, name):
+    """Offsets: in both headers, around the random, the session id, the name, and at the end."""
+    found = {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 43, 44, 76, len(flight) // 2, len(flight) - 1}
+    place = flight.find(name)
+    if place > 0:
+        found |= {place - 9, place - 2, place - 1, place, place + 1, place + len(name) - 1,
+                  place + len(name)}
+    return sorted(i for i in found if 0 < i < len(flight))
+
+
+def whole(_shape, flight, _places):
+    yield [flight]
+
+
+def in_three_pieces(_shape, flight, _places):
+    yield tls.cut(flight, len(flight) // 3, len(flight) * 2 // 3)
+
+
+def byte_by_byte(_shape, flight, _places):
+    yield tls.cut(flight, *range(1, len(flight)))
+
+
+def in_two_pieces(_shape, flight, places):
+    for i in places:
+        yield tls.cut(flight, i)
+
+
+def in_two_records(shape, flight, places):
+    if shape.framed or flight[:1] != bytes([tls.HANDSHAKE]):
+        return
+    for i in places:
+        if 0 < i - 5 < len(flight) - 5:
+            yield [cut_records(flight, i - 5)]
+
+
+def in_two_records_and_pieces(shape, flight, places):
+    for i, (data,) in enumerate(in_two_records(shape, flight, places)):
+        yield tls.cut(data, 1 + 13 * i % (len(data) - 1))
+
+
+CUTS = (whole, in_three_pieces, byte_by_byte, in_two_pieces, in_two_records,
+        in_two_records_and_pieces)

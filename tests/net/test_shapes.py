@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Every shape of shapes.py, for a name that is allowed and for one that is not.
+Every shape of shapes.py, for a name that is allowed and for one that is not, cut in every way.
 An allowed flight reaches the server exactly as it was sent; of a denied one the server hears
 nothing, and the client gets its answer.
 """
+
+import collections
 
 import shapes
 import tls
@@ -16,41 +18,82 @@ ANSWER = b"+"
 class Server:
     """Takes flights of a known size; what came is in `got`."""
 
-    def __init__(self, t):
+    def __init__(self, t, port):
         self.size, self.got = 0, []
-        self.raw = t.raw_server(self.serve)
+        self.raw = t.raw_server(self.serve, port)
 
     def serve(self, sock):
         self.got.append(tls.read_exactly(sock, self.size))
         sock.sendall(ANSWER)
 
 
-def answer_to(shape):
-    return (tls.ACCESS_DENIED_ALERT, "fin") if shape.answer == "alert" else (b"", "rst")
+def answered(shape, data, end):
+    """Whether a denied client got what it should."""
+    if shape.answer == "page":
+        return data.startswith(b"HTTP/1.1 403 ") and end == "fin"
+    return (data, end) == ((tls.ACCESS_DENIED_ALERT, "fin") if shape.answer == "alert" else (b"", "rst"))
 
 
-def judged(t, server, shape, name):
-    """One flight, and that all is as the table says."""
-    reason = shape.allowed if name == ALLOWED else shape.denied
-    flight = shape.make(name)
-    server.size, server.got[:] = len(flight), []
-    data, end = t.send(flight, role="raw")
-    where = f"{shape.name}, {name.decode()}"
-    if reason == "ok":
-        assert (data, end) == (ANSWER, "fin"), f"{where}: {data[:40]!r}, {end}"
-        assert server.got == [flight], f"{where}: the server got {server.got!r}"
-    else:
-        assert (data, end) == answer_to(shape), f"{where}: {data[:40]!r}, {end}"
-        assert not server.got, f"{where}: the server got {server.got!r}"
-    return reason
+def reason_for(shape, name):
+    return shape.allowed if name == ALLOWED else shape.denied
+
+
+class Shapes:
+    """Sends, and holds what comes of it against the table."""
+
+    def __init__(self, t, port=443):
+        self.t, self.port = t, port
+        self.server = Server(t, port)
+
+    def one(self, shape, reason, pieces):
+        """One flight, and that all is as the table says."""
+        flight, got = b"".join(pieces), self.server.got
+        self.server.size, got[:] = len(flight), []
+        data, end = self.t.send(pieces, role="raw", port=self.port, acked=len(pieces) < 4)
+        where = f"{shape.name}, {[len(p) for p in pieces][:5]}, {data[:40]!r}, {end}"
+        if reason == "ok":
+            assert (data, end) == (ANSWER, "fin"), where
+            assert got == [flight], f"{where}: the server got {got!r}"
+        else:
+            assert answered(shape, data, end), where
+            assert not got, f"{where}: the server got {got!r}"
+
+    def all_of(self, shape, name, cut, places):
+        """Its flights cut in all the ways of `cut`. Returns how many."""
+        flight, count = shape.make(name), 0
+        for pieces in cut(shape, flight, places(flight, name)):
+            self.one(shape, reason_for(shape, name), pieces)
+            count += 1
+        return count
+
+    def check_log(self, reason, count):
+        self.t.sluice.quiet()
+        lines = self.t.lines()
+        for line in lines:
+            self.t.fields(line, reason=reason, verdict="allow" if reason == "ok" else "deny")
+            assert reason != "ok" or line["name"].endswith(ALLOWED.decode()), line
+        assert len(lines) == count, f"{len(lines)} lines for {count} flights, {reason}"
+
+    def table(self, cut, places=shapes.interesting):
+        """The whole table, cut so, those with the same reason one after another; {reason: flights}"""
+        flights = [(shape, name) for shape in shapes.SHAPES for name in (ALLOWED, DENIED)]
+        count = collections.Counter()
+        with self.server.raw:
+            for reason in sorted({reason_for(*flight) for flight in flights}):
+                for flight in flights:
+                    if reason_for(*flight) == reason:
+                        count[reason] += self.all_of(*flight, cut, places)
+                self.check_log(reason, count[reason])
+        assert count["ok"] and count["policy"], count
+        return count
 
 
 @test(seconds=60)
-def every_shape_is_judged_as_the_table_says(t):
-    server = Server(t)
-    with server.raw:
-        for shape in shapes.SHAPES:
-            for name in ALLOWED, DENIED:
-                reason = judged(t, server, shape, name)
-                line = t.logged(reason=reason, verdict="allow" if reason == "ok" else "deny")
-                assert reason != "ok" or line["name"] == ALLOWED.decode(), line
+def whole_at_the_port_of_http(t):
+    Shapes(t, 80).table(shapes.whole)
+
+
+@test(seconds=120)
+def cut_in_every_way(t):
+    for cut in shapes.CUTS:
+        Shapes(t).table(cut)

@@ -5,6 +5,7 @@ its hello can be sent in any shape, and hellos made by hand for what no library 
 """
 
 import fcntl
+import select
 import socket
 import ssl
 import struct
@@ -14,6 +15,7 @@ HANDSHAKE, ALERT, APPLICATION = 22, 21, 23
 ACCESS_DENIED = 49
 ACCESS_DENIED_ALERT = bytes((ALERT, 3, 3, 0, 2, 2, ACCESS_DENIED))
 SIOCOUTQ, SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
+SPINS = 200
 
 
 # --- records and extensions -----------------------------------------------------------------
@@ -59,9 +61,19 @@ def sni(name, kind=0):
     return extension(0, vector(bytes([kind]) + vector(name)))
 
 
-def handmade_hello(name=None, versions=(0x0304, 0x0303), legacy=0x0303, extensions=b"",
-                   pad=0, ciphers=b"\x13\x01\xc0\x2b\xc0\x2f"):
-    """A ClientHello message in one record. name: bytes, or None for no server_name."""
+def handshake(extensions=b"", legacy=0x0303, session=bytes(32), ciphers=b"\x13\x01\xc0\x2b",
+              methods=b"\0", tail=b"", random=bytes(range(32))):
+    """A ClientHello, RFC 8446 4.1.2, without its record. extensions None: no such block at all."""
+    body = legacy.to_bytes(2, "big") + random + vector(session, 1) + vector(ciphers)
+    body += vector(methods, 1)
+    if extensions is not None:
+        body += vector(extensions)
+    return b"\x01" + vector(body + tail, 3)
+
+
+def handmade_hello(name=None, versions=(0x0304, 0x0303), extensions=b"", pad=0, **how):
+    """A ClientHello message in one record. name: bytes, or None for no server_name; the rest is
+    for handshake()."""
     ext = sni(name) if name is not None else b""
     if versions:
         ext += extension(43, vector(b"".join(v.to_bytes(2, "big") for v in versions), 1))
@@ -71,9 +83,7 @@ def handmade_hello(name=None, versions=(0x0304, 0x0303), legacy=0x0303, extensio
     ext += extensions
     if pad:
         ext += extension(21, bytes(pad))
-    body = legacy.to_bytes(2, "big") + bytes(range(32)) + vector(bytes(32), 1)
-    body += vector(ciphers) + vector(b"\x00", 1) + vector(ext)
-    return record(b"\x01" + vector(body, 3))
+    return record(handshake(ext, **how))
 
 
 # --- sending in pieces ----------------------------------------------------------------------
@@ -82,14 +92,35 @@ def _queued(sock, request):
     return struct.unpack("i", fcntl.ioctl(sock, request, b"\0\0\0\0"))[0]
 
 
+def _answered(sock, seconds=0):
+    """Whether the peer has said something, or has ended."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN | select.POLLRDHUP)
+    return bool(poller.poll(seconds * 1000))
+
+
 def send_pieces(sock, pieces, until, acked=True):
-    """Each piece in a segment of its own: the next goes when this one was acknowledged (or,
-    with acked=False, has left)."""
+    """
+    Each piece in a segment of its own: the next goes when this one was acknowledged (or, with
+    acked=False, has left). False: the peer had an answer before the last piece; what it is, is
+    still to be read.
+    """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     request = SIOCOUTQ if acked else SIOCOUTQNSD
-    for piece in pieces:
+
+    def gone():
+        return _queued(sock, request) == 0 or _answered(sock)
+
+    for i, piece in enumerate(pieces):
+        if i and _answered(sock):
+            return False
         sock.sendall(piece)
-        until(lambda: _queued(sock, request) == 0, 20, "a segment of the hello is acknowledged")
+        for _ in range(SPINS):  # a few round trips; waiting takes longer than these
+            if gone():
+                break
+        else:
+            until(gone, 20, "a segment of the hello is acknowledged")
+    return True
 
 
 def cut(data, *places):
@@ -130,6 +161,17 @@ def read_record(sock):
     """(type, payload)"""
     head = read_exactly(sock, 5)
     return head[0], read_exactly(sock, struct.unpack("!H", head[3:])[0])
+
+
+def exchange(sock, pieces, until, acked=True):
+    """Sends the pieces and reads to the end, as read_to_end()."""
+    try:
+        send_pieces(sock, pieces, until, acked)
+    except BrokenPipeError:
+        pass  # ended, and reset because we went on: what it said is still to be read
+    except ConnectionResetError:
+        return b"", "rst"
+    return read_to_end(sock)
 
 
 # --- a real client --------------------------------------------------------------------------
