@@ -18,6 +18,7 @@ from tls import application, extension, handshake, record, sni, vector
 GREASE = 0x8A8A  # RFC 8701
 ECH, PSK, EARLY_DATA, PADDING = 0xFE0D, 41, 42, 21
 RECORD_MAX = 16384
+FEW = 2000  # bytes
 MLKEM = 0x11EC  # X25519MLKEM768: 1184 bytes of ML-KEM and 32 of X25519
 
 
@@ -546,7 +547,9 @@ def in_three_pieces(_shape, flight, _places):
 
 
 def byte_by_byte(_shape, flight, _places):
-    yield tls.cut(flight, *range(1, len(flight)))
+    """The first of a long one; the rest of it in small pieces."""
+    size = len(flight)
+    yield tls.cut(flight, *range(1, min(size, FEW)), *range(FEW, size, 61))
 
 
 def in_two_pieces(_shape, flight, places):

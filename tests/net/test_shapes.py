@@ -7,6 +7,7 @@ nothing, and the client gets its answer.
 
 import collections
 
+import mixed
 import shapes
 import tls
 from case import test
@@ -97,3 +98,20 @@ def whole_at_the_port_of_http(t):
 def cut_in_every_way(t):
     for cut in shapes.CUTS:
         Shapes(t).table(cut)
+
+
+@test(seconds=60)
+def mixed_at_random_the_server_sees_the_name_that_was_judged(t):
+    reasons, _, problems = mixed.compare(t, 500)
+    assert not problems, problems
+    assert reasons["ok"] > 100 and reasons["bad_tls"] and reasons["bad_name"], reasons
+
+
+@test(daemon=False, modes=(None,), families=(None,))
+def comparison_of_names_notices(_t):
+    """A name nobody judged, one that nobody asked for, and one too many that OpenSSL refused."""
+    judged = [{"connected": True, "name": "a.test"}, {"connected": False, "name": "b.test"}]
+    assert not mixed.problems(judged, ["A.test."])
+    assert not mixed.problems(judged, ["!bad extension"])
+    for seen in ["b.test"], ["a.test", "a.test"], [], ["a.test", "!bad extension"]:
+        assert mixed.problems(judged, seen), seen
