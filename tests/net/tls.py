@@ -214,6 +214,14 @@ class Client:
                 return answer.decode("latin-1")
             answer += block
 
+    def say(self, sock, data):
+        """Sends it; as many bytes of an answer."""
+        self.tls.write(data)
+        answer = b""
+        while len(answer) < len(data):
+            answer += self._drive(sock, lambda: self.tls.read(len(data) - len(answer)))
+        return answer
+
     def _drive(self, sock, step):
         while True:
             try:
