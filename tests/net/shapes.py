@@ -142,6 +142,12 @@ def name_last(name):
     return record(handshake(usual() + sni(name)))
 
 
+@shape("as many extensions as there are; the name comes behind them")
+def many_extensions(name):
+    return record(handshake(b"".join(extension(0x2000 + i, bytes(8)) for i in range(40)) + usual()
+                            + sni(name)))
+
+
 @shape("RFC 8446 5.1: up to 16,384 bytes in a record")
 def full_record(name):
     room = 16384 - len(hello(name, extension(PADDING, b""))) + 5
