@@ -21,6 +21,8 @@ static const struct {
 	{ "accepted", offsetof(struct stats, accepted) },
 	{ "ended", offsetof(struct stats, ended) },
 	{ "open", offsetof(struct stats, open) },
+	{ "pending", offsetof(struct stats, pending) },
+	{ "pending_bytes", offsetof(struct stats, pending_bytes) },
 	{ "allowed", offsetof(struct stats, allowed) },
 	{ "denied", offsetof(struct stats, denied) },
 	{ "reported", offsetof(struct stats, reported) },

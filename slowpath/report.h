@@ -17,6 +17,7 @@ struct evbuffer;
 /* Counters of all workers and the kernel program, since start. */
 struct stats {
 	uint64_t accepted, ended, open;
+	uint64_t pending, pending_bytes; /* open, without a verdict yet; what they have said */
 	uint64_t allowed, denied, reported; /* reported: let through by enforce = no */
 	uint64_t reasons[REASON_COUNT];	    /* ended connections and denials, by reason */
 	uint64_t verdicts_kernel, verdicts_user;

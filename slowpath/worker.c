@@ -275,6 +275,8 @@ void worker_add_stats(struct worker *w, void *arg)
 	for (const struct conn *c = w->conns; c; c = c->next) {
 		conn_bytes(c, all, kernel);
 		sum->open++;
+		sum->pending += c->state == CONN_HELLO;
+		sum->pending_bytes += c->state == CONN_HELLO ? c->lane[SIDE_CLIENT].len : 0;
 		sum->flows_kernel += c->in_map[SIDE_CLIENT];
 		sum->bytes_up_kernel += kernel[SIDE_CLIENT];
 		sum->bytes_down_kernel += kernel[SIDE_UPSTREAM];

@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A hostile client, as a process of its own: it holds many connections that never come to a verdict,
+and opens another for each that is ended, up to a limit.
+
+  silent   says nothing
+  drip     a hello, a byte at a time, the connections in turn
+  half     59,000 bytes of a hello of 60,000, and nothing more
+  head     59,000 bytes of a request's head
+  names    a hello for a name that nobody has asked for, below the domain given
+
+It writes "ready" when all are open, then reads commands from its standard input: "look" is
+answered with one line of JSON, "stop" or the end of the input ends it, and so does LIMIT_S.
+"""
+
+import json
+import os
+import resource
+import select
+import socket
+import sys
+import time
+
+if __name__ == "__main__":  # as a program; flood.Flood needs no path
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import tls  # noqa: E402
+
+KINDS = "silent", "drip", "half", "head", "names"
+PARTS = 59000
+DRIPS = 5000  # bytes a second, of all connections
+TICK_S = 0.02
+LIMIT_S = 120
+REOPENED_MAX = 100000
+
+
+def opening(kind, domain, number):
+    if kind == "half":
+        whole = b"\1" + (60000).to_bytes(3, "big") + bytes(60000)
+        return b"".join(tls.record(whole[i:i + 16384]) for i in range(0, 60000, 16384))[:PARTS]
+    if kind == "head":
+        return b"GET / HTTP/1.1\r\nX: " + b"x" * PARTS
+    if kind == "names":
+        return tls.handmade_hello(f"n{os.getpid()}-{number}.{domain}".encode())
+    return b""
+
+
+class Client:
+    def __init__(self, address, port, source, kind, count, domain):
+        self.address, self.port, self.source = address, port, source
+        self.kind, self.count, self.domain = kind, count, domain
+        self.hello = tls.handmade_hello(b"n.unlisted.test", pad=100)
+        self.poller = select.epoll()
+        self.held = {}  # descriptor: [socket, bytes dripped]
+        self.opened = self.failed = 0
+        self.turn = iter(())
+
+    def open(self):
+        sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
+        try:
+            sock.bind((self.source, 0))
+            sock.connect((self.address, self.port))
+            if data := opening(self.kind, self.domain, self.opened):
+                sock.sendall(data)
+        except OSError:
+            self.failed += 1
+            sock.close()
+            return
+        self.opened += 1
+        self.held[sock.fileno()] = [sock, 0]
+        self.poller.register(sock, select.EPOLLIN | select.EPOLLRDHUP)
+
+    def fill(self):
+        while len(self.held) < self.count and self.opened + self.failed < REOPENED_MAX:
+            failed = self.failed
+            self.open()
+            if self.failed > failed:
+                return
+
+    def reap(self, wait):
+        for fd, _ in self.poller.poll(wait, 4096):
+            self.held.pop(fd)[0].close()
+
+    def drip(self, bytes_now):
+        for _ in range(bytes_now):
+            fd = next(self.turn, None)
+            if fd is None:
+                self.turn = iter(list(self.held))
+                return
+            if fd not in self.held:
+                continue
+            place = self.held[fd]
+            try:
+                place[0].send(self.hello[place[1]:place[1] + 1])
+                place[1] = min(place[1] + 1, len(self.hello) - 2)  # it never ends
+            except OSError:
+                pass  # its end is told of by epoll
+
+    def run(self):
+        self.fill()
+        print("ready", flush=True)
+        commands = select.poll()
+        commands.register(0, select.POLLIN | select.POLLHUP)
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            if commands.poll(0):
+                if sys.stdin.readline().strip() != "look":
+                    return
+                print(json.dumps({"held": len(self.held), "opened": self.opened,
+                                  "failed": self.failed}), flush=True)
+            self.reap(TICK_S)
+            self.fill()
+            if self.kind == "drip":
+                self.drip(int(DRIPS * TICK_S))
+
+
+def main():
+    address, port, source, kind, count, domain = sys.argv[1:]
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Client(address, int(port), source, kind, int(count), domain).run()
+
+
+if __name__ == "__main__":
+    main()
