@@ -26,11 +26,12 @@ def held_long(scale):
 class Flood:
     """flood.py in the place of a client."""
 
-    def __init__(self, t, kind, count, domain="nowhere.test", source="second"):
+    def __init__(self, t, kind, count, domain="-", source="second", role="site", port=None):
         self.lab = t.lab
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")
-        argv = [sys.executable, program, t.server("site"), 80 if kind == "head" else 443,
+        argv = [sys.executable, program, t.server(role), port or (80 if kind == "head" else 443),
                 t.client(source), kind, count, domain]
+        argv = list(map(str, argv))
         self.process = t.lab.start(t.lab.client, argv, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n", "the flood has not begun"
