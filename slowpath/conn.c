@@ -719,16 +719,29 @@ static void client_event(struct conn *c, uint32_t events)
 	}
 }
 
-/* What came before the reset is the client's; it has LINGER_MS to take it. */
-bool conn_upstream_gone(struct conn *c, unsigned why)
+/*
+ * A server that has said all it has to say and is sent more, a TLS client's close_notify for one,
+ * answers with RST: that is an end like others. TCP says EPIPE of a reset behind a FIN.
+ */
+static unsigned reset_reason(int error, bool after_fin)
 {
-	if (!c->dying)
+	if (error == ETIMEDOUT)
+		return REASON_UPSTREAM_TIMEOUT;
+	return after_fin || error == EPIPE ? REASON_OK : REASON_UPSTREAM_RESET;
+}
+
+/* What came before the reset is the client's; it has LINGER_MS to take it. */
+bool conn_upstream_gone(struct conn *c, int error, bool after_fin)
+{
+	if (!c->dying) {
+		c->why_dying = reset_reason(error, after_fin);
 		set_timer(c, LINGER_MS);
-	c->dying = why;
+	}
+	c->dying = true;
 	c->lane[SIDE_UPSTREAM].hup = true;
 	if (!c->lane[SIDE_UPSTREAM].shut)
 		return pump(c, SIDE_UPSTREAM);
-	conn_close(c, why, true);
+	conn_close(c, c->why_dying, true);
 	return false;
 }
 
@@ -739,8 +752,7 @@ static void upstream_open(struct conn *c, uint32_t events)
 	if (events & EPOLLERR && c->lane[SIDE_UPSTREAM].eof) /* else reading tells */
 		error = conn_socket_error(c, SIDE_UPSTREAM);
 	if (error) {
-		conn_upstream_gone(c, error == ETIMEDOUT ? REASON_UPSTREAM_TIMEOUT :
-							   REASON_UPSTREAM_RESET);
+		conn_upstream_gone(c, error, true);
 		return;
 	}
 	if (events & EPOLLOUT && pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
@@ -811,7 +823,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	case CONN_OPEN:
 		if (c->dying)
-			conn_close(c, c->dying, true);
+			conn_close(c, c->why_dying, true);
 		else if (c->why_late)
 			conn_answer(c);
 		else

@@ -62,8 +62,9 @@ struct conn {
 	struct judge *judge; /* while user space judges */
 	bool opaque;	     /* nothing more to judge */
 	bool watch_answer;   /* an Upgrade was sent: look for 101 */
-	unsigned dying;	     /* the upstream was reset, for this reason: RST follows its last bytes */
-	int broken;	     /* the side whose socket failed */
+	bool dying;	     /* the upstream was reset: RST follows its last bytes */
+	unsigned why_dying;
+	int broken, error;   /* the side whose socket failed, and how: an errno */
 	unsigned why_late;   /* denied after it was open: the answer waits for the upstream's end */
 
 	struct endpoint_addr client, original, dst;
@@ -109,8 +110,9 @@ uint64_t conn_now_ms(void);
 bool conn_judge_again(struct conn *c);
 /* c->judge found something bad on an open connection. true: it is let through. */
 bool conn_bad_again(struct conn *c);
-/* The upstream was reset: what it said before goes to the client, then RST. false: gone. */
-bool conn_upstream_gone(struct conn *c, unsigned why);
+/* The upstream has failed, with this errno; after_fin: it had ended its stream. What it said before
+   goes to the client, then RST. false: gone. */
+bool conn_upstream_gone(struct conn *c, int error, bool after_fin);
 /* The upstream has ended and a late denial waits: says it and closes. */
 void conn_answer(struct conn *c);
 /* The flow is worth it: the upstream's socket goes into the map too, and the kernel carries. Pump

@@ -229,6 +229,7 @@ static int wait_or_fail(struct conn *c, int side)
 	if (errno == EAGAIN || errno == EINTR)
 		return CARRY_WAIT;
 	c->broken = side;
+	c->error = errno;
 	return CARRY_FAILED;
 }
 
@@ -337,7 +338,8 @@ static int source_ended(struct conn *c, int side)
 	struct lane *l = &c->lane[side];
 
 	l->eof = true;
-	if (!l->failed || conn_socket_error(c, side) == 0)
+	c->error = l->failed ? conn_socket_error(c, side) : 0;
+	if (c->error == 0)
 		return CARRY_WAIT;
 	c->broken = side;
 	return CARRY_FAILED;
@@ -468,7 +470,7 @@ static bool finish(struct conn *c, int side)
 	lane_drop(l); /* the beginning of something that will not come any more */
 	l->shut = true;
 	if (side == SIDE_UPSTREAM && c->dying) {
-		conn_close(c, c->dying, true);
+		conn_close(c, c->why_dying, true);
 		return false;
 	}
 	if (side == SIDE_UPSTREAM && c->why_late) {
@@ -486,15 +488,18 @@ static bool finish(struct conn *c, int side)
 /* A socket failed while lane `side` was carried. */
 static bool failed(struct conn *c, int side)
 {
+	bool after_fin;
+
 	if (c->broken == SIDE_CLIENT) {
 		conn_close(c, REASON_OK, true);
 		return false;
 	}
 	/* The upstream takes no more, but what it has said is the client's. */
+	after_fin = c->lane[SIDE_UPSTREAM].eof;
 	c->lane[SIDE_CLIENT].shut = true;
 	if (side == SIDE_UPSTREAM)
 		c->lane[SIDE_UPSTREAM].eof = true;
-	return conn_upstream_gone(c, REASON_UPSTREAM_RESET);
+	return conn_upstream_gone(c, c->error, after_fin);
 }
 
 bool pump_pending(const struct conn *c, int side)
