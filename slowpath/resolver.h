@@ -15,8 +15,10 @@
  * question makes way for a new one once it has waited JOSTLE_MS.
  *
  * Limits, evdns's own: no EDNS0, no DNSSEC, one source port for the life of a server's socket
- * and 16 bits of identity (its letter-case check does not check in 2.1.12). Clients must have
- * no way to send datagrams in a name server's name; a resolver on this machine is best.
+ * and 16 bits of identity (its letter-case check does not check in 2.1.12), any port of a server's
+ * address. Clients must have no way to send datagrams in a name server's name; a resolver on this
+ * machine is best. Its sockets cannot be marked: they are evdns's, and what this machine asks
+ * passes no REDIRECT of PREROUTING.
  */
 #ifndef SLUICE_SLOWPATH_RESOLVER_H
 #define SLUICE_SLOWPATH_RESOLVER_H
