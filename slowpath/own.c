@@ -173,10 +173,8 @@ static int receive(void)
 	unsigned len = n > 0 ? (unsigned)n : 0;
 	int r = 0;
 
-	if (n < 0 && errno == ENOBUFS) { /* messages were lost, perhaps the end of an answer */
-		own.reading = false;
-		return ask();
-	}
+	if (n < 0 && errno == ENOBUFS) /* news was lost; an answer waits for room, and is not */
+		return changed();
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 	if (from.nl_pid != 0) /* not the kernel */
