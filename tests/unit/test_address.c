@@ -205,7 +205,8 @@ static bool becomes(struct event_base *base, const struct conf *conf, const char
 static void test_own(void)
 {
 	struct cidr net = { .addr = { [10] = 0xff, [11] = 0xff, 8, 8, 0, 0 }, .bits = 96 + 16 };
-	struct conf none = { .private_networks = { NULL, 0 } }, listed = { .private_networks = { &net, 1 } };
+	struct conf none = { .private_networks = { NULL, 0 } };
+	struct conf listed = { .private_networks = { &net, 1 } };
 	struct event_base *base = event_base_new();
 	char err[200] = "";
 
@@ -219,7 +220,8 @@ static void test_own(void)
 	CHECK(own_open(base, err, sizeof(err)) == 0);
 	CHECK_STR(err, "");
 	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.8.4.4") && refused(&none, "2600::1"));
-	CHECK(!refused(&none, "8.8.4.5") && !refused(&none, "8.8.8.9") && !refused(&none, "2600::2"));
+	CHECK(!refused(&none, "8.8.4.5") && !refused(&none, "8.8.8.9"));
+	CHECK(!refused(&none, "2600::2"));
 	CHECK(refused(&none, "64:ff9b::8.8.8.8") && !refused(&none, "64:ff9b::8.8.8.9"));
 	CHECK(!refused(&listed, "8.8.8.8") && !refused(&listed, "64:ff9b::8.8.8.8"));
 	CHECK(refused(&listed, "2600::1"));
@@ -228,7 +230,8 @@ static void test_own(void)
 	CHECK(becomes(base, &none, "8.8.8.8", false));
 	/* more changes than the socket holds: the last one counts, though its news was lost */
 	command("(for i in $(seq 2000); do echo addr add 8.9.8.9/32 dev lo; "
-		"echo addr del 8.9.8.9/32 dev lo; done; echo addr add 2600::3/128 dev lo) | ip -batch -");
+		"echo addr del 8.9.8.9/32 dev lo; done; "
+		"echo addr add 2600::3/128 dev lo) | ip -batch -");
 	CHECK(becomes(base, &none, "2600::3", true));
 	CHECK(becomes(base, &none, "8.9.8.9", false));
 	CHECK(refused(&none, "2600::1") && refused(&none, "8.8.4.4"));
