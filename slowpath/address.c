@@ -4,18 +4,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "slowpath/own.h"
 
 /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv4.h and
    linux/netfilter_ipv6/ip6_tables.h, which do not go together with netinet/in.h. */
 #define ORIGINAL_DST 80
-
-#define OWN_AGE_MS 1000 /* how long a list of our own addresses is good for */
 
 struct prefix {
 	uint8_t addr[16];
@@ -42,8 +38,9 @@ struct prefix {
 	}
 
 /*
- * The IANA IPv4 and IPv6 special-purpose address registries (RFC 6890, RFC 8190). The longest
- * matching row decides; what matches none is an ordinary address.
+ * The IANA IPv4 and IPv6 special-purpose address registries (RFC 6890, RFC 8190), multicast, and
+ * what is reserved. The longest matching row decides; what matches none is an ordinary address.
+ * ORCHIDs are reachable by the registry, but they name hosts and no place where one is: refused.
  */
 static const struct prefix special[] = {
 	V4(0, 0, 0, 0, 8),		    /* RFC 791: this network */
@@ -63,14 +60,15 @@ static const struct prefix special[] = {
 	V4(203, 0, 113, 0, 24),		    /* RFC 5737: documentation */
 	V4(224, 0, 0, 0, 4),		    /* RFC 5771: multicast */
 	V4(240, 0, 0, 0, 4),		    /* RFC 1112: reserved; RFC 8190: broadcast */
-	V6(0x0000, 0x0000, 0x0000, 96),	    /* RFC 4291: unspecified, loopback, v4-compatible */
+	V4_REACHABLE(0, 0, 0, 0, 0),	    /* RFC 4291: v4-mapped, but for the rows above */
+	V6(0x0000, 0x0000, 0x0000, 8),	    /* RFC 4291: unspecified, loopback, v4-compatible;
+						reserved, where translators put IPv4 (RFC 2765) */
+	V6_REACHABLE(0x0064, 0xff9b, 0, 96), /* RFC 6052: NAT64, judged by what is inside */
 	V6(0x0064, 0xff9b, 0x0001, 48),	    /* RFC 8215: local-use translation */
 	V6(0x0100, 0x0000, 0x0000, 63),	    /* RFC 6666: discard; RFC 9780: dummy prefix */
 	V6(0x2001, 0x0000, 0x0000, 23),	    /* RFC 2928: IETF protocol assignments, Teredo */
 	V6_REACHABLE(0x2001, 0x0003, 0, 32), /* RFC 7450: AMT */
 	V6_REACHABLE(0x2001, 0x0004, 0x0112, 48), /* RFC 7535: AS112 */
-	V6_REACHABLE(0x2001, 0x0020, 0, 28), /* RFC 7343: ORCHIDv2 */
-	V6_REACHABLE(0x2001, 0x0030, 0, 28), /* RFC 9374: drone remote identifiers */
 	{ { 0x20, 0x01, 0, 1, [15] = 1 }, 128, true }, /* RFC 7723: port control protocol */
 	{ { 0x20, 0x01, 0, 1, [15] = 2 }, 128, true }, /* RFC 8155: TURN */
 	{ { 0x20, 0x01, 0, 1, [15] = 3 }, 128, true }, /* RFC 9665: DNS-SD registration */
@@ -89,21 +87,14 @@ static const struct carrier {
 	struct prefix in;
 	uint8_t at;	/* offset of the four bytes */
 	uint8_t invert; /* xored over them */
+	bool whole;	/* there is nothing else to it: who lists the one lists the other */
 } carriers[] = {
-	{ V6(0x0000, 0x0000, 0x0000, 96), 12, 0 },    /* RFC 4291 2.5.5.1: v4-compatible */
-	{ V6(0x0064, 0xff9b, 0x0000, 96), 12, 0 },    /* RFC 6052: NAT64 */
-	{ V6(0x2002, 0x0000, 0x0000, 16), 2, 0 },     /* RFC 3056: 6to4 */
-	{ V6(0x2001, 0x0000, 0x0000, 32), 12, 0xff }, /* RFC 4380: Teredo, the client inverted */
-	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0 },     /* RFC 4380: Teredo, the server */
+	{ V6(0x0000, 0x0000, 0x0000, 96), 12, 0, true },     /* RFC 4291 2.5.5.1: v4-compatible */
+	{ V6(0x0064, 0xff9b, 0x0000, 96), 12, 0, true },     /* RFC 6052: NAT64 */
+	{ V6(0x2002, 0x0000, 0x0000, 16), 2, 0, true },	     /* RFC 3056: 6to4 */
+	{ V6(0x2001, 0x0000, 0x0000, 32), 12, 0xff, false }, /* RFC 4380: Teredo, the client */
+	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0, false },     /* RFC 4380: Teredo, the server */
 };
-
-/* Our own addresses, for address_is_own_listener(). */
-static struct {
-	pthread_mutex_t lock;
-	struct in6_addr *at;
-	size_t n;
-	uint64_t read_ms; /* 0: never */
-} own = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t addr[16])
 {
@@ -144,26 +135,39 @@ static bool is_listed(const struct cidr_list *list, const uint8_t addr[16])
 	return false;
 }
 
-/* Special, and neither it nor what it carries is listed; list may be NULL. */
-static bool is_special(const struct in6_addr *ip, const struct cidr_list *list)
+/* To be refused for what it is: special, or our own. */
+static bool row_is_refused(const uint8_t addr[16])
+{
+	return row_is_special(addr) || own_has(addr);
+}
+
+/* Loopback and unspecified look like v4-compatible ones and are not. */
+static bool is_carried_by(const struct carrier *c, const struct in6_addr *ip)
+{
+	return prefix_has(c->in.addr, c->in.bits, ip->s6_addr) && !IN6_IS_ADDR_LOOPBACK(ip) &&
+	       !IN6_IS_ADDR_UNSPECIFIED(ip);
+}
+
+/* Neither it nor what it carries is listed, and one of them is refused. */
+static bool is_refused(const struct in6_addr *ip, const struct cidr_list *list)
 {
 	uint8_t inner[16];
 
 	/* Who lists the address as it stands has said what he wants. */
-	if (list && is_listed(list, ip->s6_addr))
+	if (is_listed(list, ip->s6_addr))
 		return false;
-	if (row_is_special(ip->s6_addr))
-		return true;
 	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
 		const struct carrier *c = &carriers[i];
 
-		if (!prefix_has(c->in.addr, c->in.bits, ip->s6_addr))
+		if (!is_carried_by(c, ip))
 			continue;
 		carried(c, ip->s6_addr, inner);
-		if (row_is_special(inner) && !(list && is_listed(list, inner)))
+		if (c->whole && is_listed(list, inner))
+			return false;
+		if (row_is_refused(inner))
 			return true;
 	}
-	return false;
+	return row_is_refused(ip->s6_addr);
 }
 
 static bool same(const struct endpoint_addr *a, const struct endpoint_addr *b)
@@ -258,72 +262,18 @@ bool address_is_v4(const struct in6_addr *ip)
 	return IN6_IS_ADDR_V4MAPPED(ip);
 }
 
-bool address_is_special(const struct in6_addr *ip)
-{
-	return is_special(ip, NULL);
-}
-
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip)
 {
-	return is_special(ip, &conf->private_networks);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* Under own.lock. Without memory the old list stays: it is at most out of date. */
-static void own_read(void)
-{
-	struct ifaddrs *all, *i;
-	struct in6_addr *at;
-	size_t n = 0;
-
-	if (getifaddrs(&all) != 0)
-		return;
-	for (i = all; i; i = i->ifa_next)
-		n++;
-	at = calloc(n + 1, sizeof(*at));
-	if (!at) {
-		freeifaddrs(all);
-		return;
-	}
-	n = 0;
-	for (i = all; i; i = i->ifa_next) {
-		struct endpoint_addr a;
-
-		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET &&
-				     i->ifa_addr->sa_family != AF_INET6))
-			continue;
-		address_from_sockaddr(&a, i->ifa_addr);
-		at[n++] = a.ip;
-	}
-	freeifaddrs(all);
-	free(own.at);
-	own.at = at;
-	own.n = n;
-	own.read_ms = now_ms();
+	return is_refused(ip, &conf->private_networks);
 }
 
 static bool is_own(const struct in6_addr *ip)
 {
-	bool found = false;
-
 	/* All of 127/8 is this machine, and so is "any address" to connect(). */
 	if ((address_is_v4(ip) && (ip->s6_addr[12] == 127 || ip->s6_addr[12] == 0)) ||
 	    IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_UNSPECIFIED(ip))
 		return true;
-	pthread_mutex_lock(&own.lock);
-	if (own.read_ms == 0 || now_ms() - own.read_ms > OWN_AGE_MS)
-		own_read();
-	for (size_t i = 0; i < own.n && !found; i++)
-		found = memcmp(&own.at[i], ip, sizeof(*ip)) == 0;
-	pthread_mutex_unlock(&own.lock);
-	return found;
+	return own_has(ip->s6_addr);
 }
 
 static bool listens_at(const struct sockaddr_storage *ss, const struct endpoint_addr *a)

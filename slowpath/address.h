@@ -34,12 +34,12 @@ socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_sto
 bool address_is_v4(const struct in6_addr *ip);
 
 /*
- * RFC 6890 and its registries: loopback, link-local, private, shared, documentation, benchmark,
- * multicast, reserved, "this network", unique-local, and IPv4 inside IPv6 (v4-mapped,
- * 64:ff9b::/96 and 64:ff9b:1::/48, 6to4, Teredo) judged by the IPv4 address within as well.
+ * Not a place for clients: special by RFC 6890 and its registries (loopback, link-local, private,
+ * shared, documentation, benchmark, multicast, reserved, "this network", unique-local), or an
+ * address of this machine (slowpath/own.h); and not listed in conf->private_networks. IPv4 inside
+ * IPv6 (v4-mapped, v4-compatible, 64:ff9b::/96, 6to4, Teredo) is judged as well, and but for
+ * Teredo it is enough if that is listed.
  */
-bool address_is_special(const struct in6_addr *ip);
-/* Special and not listed in conf->private_networks. */
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip);
 /* One of this machine's own addresses at a port that one of conf's listeners has. */
 bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a);

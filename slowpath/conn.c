@@ -399,12 +399,6 @@ static void connect_next(struct conn *c, unsigned last_failure)
 	while (c->next_addr < c->n_addrs) {
 		c->dst = (struct endpoint_addr){ .ip = c->addrs[c->next_addr++],
 						 .port = c->original.port };
-		if (address_is_refused(conf(c), &c->dst.ip) ||
-		    address_is_own_listener(c->w->shared->start, &c->dst)) {
-			if (last_failure == REASON_OK)
-				last_failure = REASON_BAD_DESTINATION;
-			continue;
-		}
 		err = connect_to(c, &c->dst);
 		if (err == 0) {
 			limit_attempt(c);
@@ -412,6 +406,8 @@ static void connect_next(struct conn *c, unsigned last_failure)
 		}
 		last_failure = connect_failure(-err);
 	}
+	if (c->resolved)
+		resolver_forget(c->w->resolver, c->name); /* it may have moved */
 	conn_deny(c, last_failure);
 }
 
@@ -423,11 +419,22 @@ static void on_connected(struct conn *c, uint32_t events)
 		start_carrying(c);
 }
 
+/* One more place to try, if it is one that may be tried. */
+static void add_address(struct conn *c, const struct in6_addr *ip)
+{
+	struct endpoint_addr a = { .ip = *ip, .port = c->original.port };
+
+	if (c->n_addrs < CONN_ADDRESSES && !address_is_refused(conf(c), ip) &&
+	    !address_is_own_listener(c->w->shared->start, &a))
+		c->addrs[c->n_addrs++] = *ip;
+}
+
 static void begin_connect(struct conn *c)
 {
-	c->connect_by_ms = conn_now_ms() + conf(c)->connect_ms;
-	c->next_addr = 0;
-	connect_next(c, REASON_OK);
+	if (c->n_addrs == 0)
+		conn_deny(c, REASON_BAD_DESTINATION);
+	else
+		connect_next(c, REASON_OK);
 }
 
 static void on_resolved(void *arg, int err, const struct in6_addr *addrs, size_t n)
@@ -435,25 +442,26 @@ static void on_resolved(void *arg, int err, const struct in6_addr *addrs, size_t
 	struct conn *c = arg;
 
 	c->query = NULL;
+	c->resolved = true;
 	if (err || n == 0) {
 		conn_deny(c, REASON_UNRESOLVED);
 		return;
 	}
-	c->n_addrs = n < RESOLVER_ADDRESSES ? n : RESOLVER_ADDRESSES;
-	memcpy(c->addrs, addrs, c->n_addrs * sizeof(*addrs));
-	/* The client's own choice, if the name has it: it may know better which is near. */
-	for (size_t i = 0; i < c->n_addrs; i++)
-		if (memcmp(&c->addrs[i], &c->original.ip, sizeof(*c->addrs)) == 0) {
-			c->addrs[i] = c->addrs[0];
-			c->addrs[0] = c->original.ip;
+	/* The client's own choice first, if the name has it: it may know better which is near. */
+	for (size_t i = 0; i < n; i++)
+		if (IN6_ARE_ADDR_EQUAL(&addrs[i], &c->original.ip)) {
+			add_address(c, &addrs[i]);
+			break;
 		}
+	for (size_t i = 0; i < n; i++)
+		if (!IN6_ARE_ADDR_EQUAL(&addrs[i], &c->original.ip))
+			add_address(c, &addrs[i]);
 	begin_connect(c);
 }
 
 static void connect_one(struct conn *c, const struct in6_addr *ip)
 {
-	c->addrs[0] = *ip;
-	c->n_addrs = 1;
+	add_address(c, ip);
 	begin_connect(c);
 }
 
@@ -463,9 +471,10 @@ static void find_destination(struct conn *c)
 	struct resolver_query *q;
 	struct in6_addr literal;
 
-	event_del(&c->timer);
 	c->allowed = true;
 	c->state = CONN_RESOLVE;
+	c->connect_by_ms = conn_now_ms() + conf(c)->connect_ms;
+	set_timer(c, conf(c)->connect_ms);
 	if (c->name_len == 0 || conf(c)->destination == DESTINATION_ORIGINAL) {
 		connect_one(c, &c->original.ip);
 		return;
@@ -476,7 +485,8 @@ static void find_destination(struct conn *c)
 	}
 	/* on_resolved() may be called before this returns, and may end the connection. */
 	q = resolver_ask(c->w->resolver, c->name,
-			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, on_resolved, c);
+			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, &c->client.ip,
+			 on_resolved, c);
 	if (q)
 		c->query = q;
 }
@@ -835,6 +845,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		conn_close(c, c->reason, true);
 		return;
 	case CONN_RESOLVE:
+		resolver_cancel(c->query);
+		c->query = NULL;
+		conn_deny(c, REASON_UNRESOLVED);
 		return;
 	}
 }

@@ -15,6 +15,7 @@
 #include "slowpath/poll.h"
 #include "slowpath/worker.h"
 
+#define CONN_ADDRESSES 16 /* of a name are tried */
 #define RULE_NAME 64 /* [rule NAME] has at most 63 */
 
 enum conn_state {
@@ -78,7 +79,8 @@ struct conn {
 	uint64_t requests;
 
 	struct resolver_query *query;
-	struct in6_addr addrs[RESOLVER_ADDRESSES];
+	bool resolved; /* the name server was asked, or its answer remembered */
+	struct in6_addr addrs[CONN_ADDRESSES]; /* all of them may be connected to */
 	size_t n_addrs, next_addr;
 	uint64_t connect_by_ms;
 

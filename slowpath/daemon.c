@@ -20,6 +20,7 @@
 #include "slowpath/conn.h"
 #include "slowpath/control.h"
 #include "slowpath/judge.h"
+#include "slowpath/own.h"
 #include "slowpath/privilege.h"
 #include "slowpath/worker.h"
 
@@ -495,6 +496,7 @@ static int start(struct daemon *d, char *err)
 	d->shared.clients = clients_new();
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
+	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
@@ -534,6 +536,7 @@ static void stop(struct daemon *d)
 			event_free(d->signals[i]);
 	if (d->deadline)
 		event_free(d->deadline);
+	own_close();
 	if (d->base)
 		event_base_free(d->base);
 	judge_cleanup();

@@ -14,7 +14,7 @@
 struct event_base;
 struct dns_tcp;
 
-#define DNS_TCP_ADDRESSES 16
+#define DNS_TCP_ADDRESSES 128 /* of an answer are taken */
 
 /* err: 0, -ENOENT, -EIO or -ETIMEDOUT. addrs, v4-mapped when IPv4, is borrowed for the call. */
 typedef void (*dns_tcp_done)(void *arg, int err, const struct in6_addr *addrs, size_t n,

@@ -40,6 +40,7 @@ static const struct {
 	{ "dns_asked", offsetof(struct stats, dns_asked) },
 	{ "dns_cached", offsetof(struct stats, dns_cached) },
 	{ "dns_failed", offsetof(struct stats, dns_failed) },
+	{ "dns_given_up", offsetof(struct stats, dns_given_up) },
 };
 
 #define COUNTERS (sizeof(counters) / sizeof(counters[0]))

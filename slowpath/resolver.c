@@ -35,7 +35,10 @@
 #endif
 
 #define CACHE_MAX 10000	   /* answers kept */
-#define WIRES_MAX 4096	   /* questions under way; more are refused */
+#define WIRES_MAX 4096	   /* questions under way */
+#define SHARE_MAX 1024	   /* of them, of one client */
+#define SHARES 1024	   /* a power of two */
+#define JOSTLE_MS 200	   /* so long a question may wait, whoever needs its place */
 #define BUCKETS 16384	   /* a power of two */
 #define SERVERS_MAX 8
 #define DNS_PORT 53
@@ -63,6 +66,7 @@ struct resolver_query {
 	struct resolver *r;
 	resolver_done done;
 	void *arg;
+	struct share *share;
 	int family;  /* asked for last */
 	bool second; /* ... which was the other family */
 	int err;     /* of the first */
@@ -71,24 +75,32 @@ struct resolver_query {
 TAILQ_HEAD(query_list, resolver_query);
 
 struct wire {
-	TAILQ_ENTRY(wire) link;
+	TAILQ_ENTRY(wire) link;	     /* oldest first */
+	TAILQ_ENTRY(wire) same_share; /* the same, of one share */
 	struct resolver *r; /* NULL: nobody wants the answer */
 	struct entry *e;
 	struct evdns_request *req;
 	struct dns_tcp *tcp;
 	size_t server;
 	unsigned tries, failures;
-	uint64_t sent_ms;
+	uint64_t began_ms, sent_ms;
 };
 
 TAILQ_HEAD(wire_list, wire);
+
+/* The questions of one client; of a few, where the keyed hash happens to agree. */
+struct share {
+	struct wire_list wires;
+	unsigned n;
+};
 
 struct entry {
 	LIST_ENTRY(entry) chain;
 	TAILQ_ENTRY(entry) age; /* least recently used first; not while it is asked */
 	struct query_list waiting;
 	struct wire *wire; /* NULL: an answer */
-	uint64_t expires_ms;
+	struct share *share;
+	uint64_t settled_ms, expires_ms;
 	int family, err;
 	size_t n;
 	struct in6_addr *addrs;
@@ -108,6 +120,9 @@ struct resolver {
 	struct entry_list by_age;
 	struct query_list queries;
 	struct wire_list wires;
+	struct share shares[SHARES];
+	struct query_list given_up; /* their question made way; told from the loop */
+	struct event *tell;
 	unsigned busy; /* depth of loops that call callbacks */
 	bool dead;     /* freed while busy */
 	struct resolver_stats stats;
@@ -236,6 +251,16 @@ static int servers_open(struct server_set *set, struct event_base *base, const s
 
 /* ---- the cache ---- */
 
+static struct share *share_of(struct resolver *r, const struct in6_addr *client)
+{
+	struct sip s;
+
+	sip_init(&s, r->key[0], r->key[1]);
+	for (size_t i = 0; i < sizeof(client->s6_addr); i++)
+		sip_byte(&s, client->s6_addr[i]);
+	return &r->shares[sip_value(&s) & (SHARES - 1)];
+}
+
 static struct chain *bucket(struct resolver *r, const char *name, int family)
 {
 	struct sip s;
@@ -298,7 +323,8 @@ static void entry_settle(struct resolver *r, struct entry *e, int err,
 	e->addrs = copy;
 	e->n = n;
 	e->err = err;
-	e->expires_ms = now_ms() + ttl_ms;
+	e->settled_ms = now_ms();
+	e->expires_ms = e->settled_ms + ttl_ms;
 	if (r->stats.names > CACHE_MAX)
 		entry_remove(r, TAILQ_FIRST(&r->by_age));
 }
@@ -318,6 +344,17 @@ static void query_unlist(struct resolver_query *q)
 	if (q->list)
 		TAILQ_REMOVE(q->list, q, link);
 	q->list = NULL;
+}
+
+static void queries_move(struct query_list *to, struct query_list *from)
+{
+	struct resolver_query *q;
+
+	while ((q = TAILQ_FIRST(from))) {
+		query_unlist(q);
+		q->list = to;
+		TAILQ_INSERT_TAIL(to, q, link);
+	}
 }
 
 static void query_free(struct resolver_query *q)
@@ -378,27 +415,20 @@ static bool wire_send(struct wire *w)
 	return w->req != NULL;
 }
 
-/* Gives the entry its question; false if it cannot be asked. */
-static bool wire_new(struct resolver *r, struct entry *e)
+static void wire_enlist(struct resolver *r, struct wire *w)
 {
-	struct wire *w;
-
-	if (r->stats.pending >= WIRES_MAX)
-		return false;
-	w = calloc(1, sizeof(*w));
-	if (!w)
-		return false;
-	w->r = r;
-	w->e = e;
-	w->server = r->first;
-	if (!wire_send(w)) {
-		free(w);
-		return false;
-	}
-	e->wire = w;
 	TAILQ_INSERT_TAIL(&r->wires, w, link);
+	TAILQ_INSERT_TAIL(&w->e->share->wires, w, same_share);
+	w->e->share->n++;
 	r->stats.pending++;
-	return true;
+}
+
+static void wire_unlist(struct resolver *r, struct wire *w)
+{
+	TAILQ_REMOVE(&r->wires, w, link);
+	TAILQ_REMOVE(&w->e->share->wires, w, same_share);
+	w->e->share->n--;
+	r->stats.pending--;
 }
 
 /* Nobody waits any more. evdns will call on_answer() once more, from the loop. */
@@ -406,8 +436,7 @@ static void wire_abandon(struct wire *w)
 {
 	struct resolver *r = w->r;
 
-	TAILQ_REMOVE(&r->wires, w, link);
-	r->stats.pending--;
+	wire_unlist(r, w);
 	w->r = NULL;
 	w->e->wire = NULL;
 	if (w->tcp) {
@@ -416,6 +445,60 @@ static void wire_abandon(struct wire *w)
 	} else {
 		evdns_cancel_request(r->servers.at[w->server].dns, w->req);
 	}
+}
+
+/* Those who wait for w are told from the loop: the caller is in the middle of its own question. */
+static void wire_give_up(struct wire *w)
+{
+	struct resolver *r = w->r;
+	struct entry *e = w->e;
+
+	wire_abandon(w);
+	LIST_REMOVE(e, chain);
+	queries_move(&r->given_up, &e->waiting);
+	free(e);
+	event_active(r->tell, 0, 0);
+}
+
+/* Is there a place, or can one be had? */
+static bool wire_place(struct resolver *r, const struct share *share)
+{
+	struct wire *oldest;
+
+	if (share->n >= SHARE_MAX)
+		oldest = TAILQ_FIRST(&share->wires);
+	else if (r->stats.pending >= WIRES_MAX)
+		oldest = TAILQ_FIRST(&r->wires);
+	else
+		return true;
+	r->stats.given_up++;
+	if (real_ms() - oldest->began_ms < JOSTLE_MS)
+		return false;
+	wire_give_up(oldest);
+	return true;
+}
+
+/* Gives the entry its question; false if it cannot be asked. */
+static bool wire_new(struct resolver *r, struct entry *e)
+{
+	struct wire *w;
+
+	if (!wire_place(r, e->share))
+		return false;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return false;
+	w->r = r;
+	w->e = e;
+	w->server = r->first;
+	w->began_ms = real_ms();
+	if (!wire_send(w)) {
+		free(w);
+		return false;
+	}
+	e->wire = w;
+	wire_enlist(r, w);
+	return true;
 }
 
 /* The next server, or the end of it. */
@@ -538,24 +621,28 @@ static void wire_done(struct wire *w, int err, const struct in6_addr *addrs, siz
 {
 	struct query_list waiting = TAILQ_HEAD_INITIALIZER(waiting);
 	struct resolver *r = w->r;
-	struct resolver_query *q;
 	char name[NAME_BUF];
 
 	snprintf(name, sizeof(name), "%s", w->e->name);
-	while ((q = TAILQ_FIRST(&w->e->waiting))) {
-		query_unlist(q);
-		q->list = &waiting;
-		TAILQ_INSERT_TAIL(&waiting, q, link);
-	}
-	TAILQ_REMOVE(&r->wires, w, link);
-	r->stats.pending--;
+	queries_move(&waiting, &w->e->waiting);
+	wire_unlist(r, w);
 	entry_settle(r, w->e, err, addrs, n, ttl_ms);
 	free(w);
 	wake_all(r, &waiting, name, err, addrs, n);
 }
 
+static void on_tell(evutil_socket_t fd, short what, void *arg)
+{
+	struct resolver *r = arg;
+
+	(void)fd;
+	(void)what;
+	wake_all(r, &r->given_up, "", -ETIMEDOUT, NULL, 0);
+}
+
 /* The entry with its question under way, or NULL. */
-static struct entry *entry_ask(struct resolver *r, const char *name, int family)
+static struct entry *entry_ask(struct resolver *r, const char *name, int family,
+			       struct share *share)
 {
 	size_t len = strlen(name);
 	struct entry *e;
@@ -567,6 +654,7 @@ static struct entry *entry_ask(struct resolver *r, const char *name, int family)
 		return NULL;
 	TAILQ_INIT(&e->waiting);
 	e->family = family;
+	e->share = share;
 	memcpy(e->name, name, len + 1);
 	if (!wire_new(r, e)) {
 		free(e);
@@ -592,7 +680,7 @@ static bool query_try(struct resolver_query *q, const char *name, int family)
 		return query_result(q, name, e->err, addrs, e->n);
 	}
 	if (!e)
-		e = entry_ask(r, name, family);
+		e = entry_ask(r, name, family, q->share);
 	if (!e)
 		return query_result(q, name, -EIO, NULL, 0);
 	q->list = &e->waiting;
@@ -620,13 +708,11 @@ static void ask_again(struct resolver *r, const struct server_set *servers)
 		TAILQ_REMOVE(&entries, e, age);
 		if (wire_new(r, e))
 			continue;
-		while ((q = TAILQ_FIRST(&e->waiting))) {
-			query_unlist(q);
-			q->list = &failed;
+		TAILQ_FOREACH(q, &e->waiting, link) {
 			q->second = true; /* no use asking for the other family */
 			q->err = -EIO;
-			TAILQ_INSERT_TAIL(&failed, q, link);
 		}
+		queries_move(&failed, &e->waiting);
 		LIST_REMOVE(e, chain);
 		free(e);
 	}
@@ -649,16 +735,19 @@ struct resolver *resolver_new(struct event_base *base, const struct conf *conf, 
 	TAILQ_INIT(&r->by_age);
 	TAILQ_INIT(&r->queries);
 	TAILQ_INIT(&r->wires);
+	TAILQ_INIT(&r->given_up);
+	for (size_t i = 0; i < SHARES; i++)
+		TAILQ_INIT(&r->shares[i].wires);
 	evutil_secure_rng_get_bytes(r->key, sizeof(r->key));
+	r->tell = event_new(base, -1, 0, on_tell, r);
 	r->hosts = hosts_new(conf->hosts);
-	if (!r->hosts) {
+	if (!r->tell || !r->hosts) {
 		snprintf(err, err_len, "resolver: %s", strerror(ENOMEM));
-		free(r);
+		resolver_free(r);
 		return NULL;
 	}
 	if (servers_open(&r->servers, base, conf, err, err_len) != 0) {
-		hosts_free(r->hosts);
-		free(r);
+		resolver_free(r);
 		return NULL;
 	}
 	return r;
@@ -682,6 +771,8 @@ void resolver_free(struct resolver *r)
 	cache_empty(r);
 	servers_close(&r->servers);
 	hosts_free(r->hosts);
+	if (r->tell)
+		event_free(r->tell);
 	r->dead = true;
 	if (r->busy == 0)
 		free(r);
@@ -711,7 +802,7 @@ int resolver_reload(struct resolver *r, const struct conf *conf)
 }
 
 struct resolver_query *resolver_ask(struct resolver *r, const char *name, int family,
-				    resolver_done done, void *arg)
+				    const struct in6_addr *client, resolver_done done, void *arg)
 {
 	struct in6_addr addrs[RESOLVER_ADDRESSES];
 	struct resolver_query *q;
@@ -734,7 +825,9 @@ struct resolver_query *resolver_ask(struct resolver *r, const char *name, int fa
 		done(arg, -EIO, NULL, 0);
 		return NULL;
 	}
-	*q = (struct resolver_query){ .r = r, .done = done, .arg = arg };
+	*q = (struct resolver_query){
+		.r = r, .done = done, .arg = arg, .share = share_of(r, client)
+	};
 	TAILQ_INSERT_TAIL(&r->queries, q, all);
 	return query_try(q, name, family) ? q : NULL;
 }
@@ -742,6 +835,19 @@ struct resolver_query *resolver_ask(struct resolver *r, const char *name, int fa
 void resolver_cancel(struct resolver_query *q)
 {
 	query_free(q);
+}
+
+void resolver_forget(struct resolver *r, const char *name)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct entry *e = entry_find(r, name, families[i]);
+
+		/* not a young one: who is led astray on purpose must not make us ask each time */
+		if (e && !e->wire && now_ms() - e->settled_ms >= FAILURE_MS)
+			entry_remove(r, e);
+	}
 }
 
 void resolver_stats(const struct resolver *r, struct resolver_stats *out)

@@ -287,6 +287,7 @@ void worker_add_stats(struct worker *w, void *arg)
 	sum->dns_asked += dns.asked;
 	sum->dns_cached += dns.cached;
 	sum->dns_failed += dns.failed;
+	sum->dns_given_up += dns.given_up;
 }
 
 void worker_add_flows(struct worker *w, void *arg)

@@ -4,9 +4,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/event.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "slowpath/own.h"
 #include "tests/unit/test.h"
 
 static struct in6_addr ip(const char *text)
@@ -74,7 +78,9 @@ static const struct {
 	{ "::8.8.8.8", true },
 	{ "::ffff:10.0.0.1", true },
 	{ "::ffff:8.8.8.8", false },
-	{ "::fffe:8.8.8.8", false },
+	{ "::fffe:8.8.8.8", true },
+	{ "::ffff:0:8.8.8.8", true },
+	{ "ff::1", true },
 	{ "64:ff9b::8.8.8.8", false },
 	{ "64:ff9b::10.0.0.1", true },
 	{ "64:ff9b::127.0.0.1", true },
@@ -92,8 +98,8 @@ static const struct {
 	{ "2001:3::1", false },
 	{ "2001:4:112::1", false },
 	{ "2001:10::1", true },
-	{ "2001:20::1", false },
-	{ "2001:30::1", false },
+	{ "2001:20::1", true },
+	{ "2001:30::1", true },
 	{ "2001:40::1", true },
 	{ "2001:1ff:ffff::1", true },
 	{ "2001:200::1", false },
@@ -118,12 +124,14 @@ static const struct {
 
 static void test_special(void)
 {
+	struct conf conf = { .private_networks = { NULL, 0 } };
+
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct in6_addr a = ip(table[i].text);
 
-		if (address_is_special(&a) != table[i].special)
+		if (address_is_refused(&conf, &a) != table[i].special)
 			fprintf(stderr, "%s:\n", table[i].text);
-		CHECK(address_is_special(&a) == table[i].special);
+		CHECK(address_is_refused(&conf, &a) == table[i].special);
 	}
 }
 
@@ -152,11 +160,84 @@ static void test_refused(void)
 	CHECK(!refused(&conf, "127.0.0.1"));
 	CHECK(refused(&conf, "127.0.0.2"));
 	CHECK(!refused(&conf, "93.184.216.34"));
-	/* the IPv4 address within is listed: NAT64 to it is fine, 6to4 is not for itself */
+	/* the IPv4 address within is listed */
 	CHECK(!refused(&conf, "64:ff9b::10.1.2.3"));
 	CHECK(refused(&conf, "64:ff9b::10.2.2.3"));
-	CHECK(refused(&conf, "2002:a01:203::1"));
-	CHECK(refused(&conf, "::10.1.2.3"));
+	CHECK(!refused(&conf, "2002:a01:203::1"));
+	CHECK(refused(&conf, "2002:a02:203::1"));
+	CHECK(!refused(&conf, "::10.1.2.3"));
+	CHECK(refused(&conf, "::10.2.2.3"));
+	/* Teredo has a server as well as a client, and local translation can put them anywhere */
+	CHECK(refused(&conf, "2001:0:a01:203::f5fe:fdfc"));
+	CHECK(refused(&conf, "64:ff9b:1::10.1.2.3"));
+}
+
+/* All of IPv4 is listed: that is not ::1 and ::, which only look like an address in ::/96. */
+static void test_all_of_ipv4(void)
+{
+	struct cidr all = { .addr = { [10] = 0xff, [11] = 0xff }, .bits = 96 };
+	struct conf conf = { .private_networks = { &all, 1 } };
+
+	CHECK(!refused(&conf, "127.0.0.1"));
+	CHECK(!refused(&conf, "::127.0.0.1"));
+	CHECK(refused(&conf, "::1"));
+	CHECK(refused(&conf, "::"));
+	CHECK(refused(&conf, "fd00::1"));
+}
+
+static void command(const char *text)
+{
+	if (system(text) != 0)
+		fprintf(stderr, "%s:\n", text);
+}
+
+/* Turns the loop until the answer is the one that is waited for; a minute is a failure. */
+static bool becomes(struct event_base *base, const struct conf *conf, const char *text, bool want)
+{
+	for (int i = 0; i < 6000 && refused(conf, text) != want; i++) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(10000);
+	}
+	return refused(conf, text) == want;
+}
+
+/* Addresses of this machine, in a network of its own; they come and go while we look. */
+static void test_own(void)
+{
+	struct cidr net = { .addr = { [10] = 0xff, [11] = 0xff, 8, 8, 0, 0 }, .bits = 96 + 16 };
+	struct conf none = { .private_networks = { NULL, 0 } };
+	struct conf listed = { .private_networks = { &net, 1 } };
+	struct event_base *base = event_base_new();
+	char err[200] = "";
+
+	if (unshare(CLONE_NEWNET) != 0) {
+		CHECK(geteuid() != 0);
+		event_base_free(base);
+		return;
+	}
+	command("ip link set lo up && ip addr add 8.8.8.8/32 dev lo && "
+		"ip addr add 8.8.4.4/32 peer 8.8.4.5 dev lo && ip addr add 2600::1/128 dev lo");
+	CHECK(own_open(base, err, sizeof(err)) == 0);
+	CHECK_STR(err, "");
+	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.8.4.4") && refused(&none, "2600::1"));
+	CHECK(!refused(&none, "8.8.4.5") && !refused(&none, "8.8.8.9"));
+	CHECK(!refused(&none, "2600::2"));
+	CHECK(refused(&none, "64:ff9b::8.8.8.8") && !refused(&none, "64:ff9b::8.8.8.9"));
+	CHECK(!refused(&listed, "8.8.8.8") && !refused(&listed, "64:ff9b::8.8.8.8"));
+	CHECK(refused(&listed, "2600::1"));
+	command("ip addr add 8.8.8.9/32 dev lo; ip addr del 8.8.8.8/32 dev lo");
+	CHECK(becomes(base, &none, "8.8.8.9", true));
+	CHECK(becomes(base, &none, "8.8.8.8", false));
+	/* more changes than the socket holds: the last one counts, though its news was lost */
+	command("(for i in $(seq 2000); do echo addr add 8.9.8.9/32 dev lo; "
+		"echo addr del 8.9.8.9/32 dev lo; done; "
+		"echo addr add 2600::3/128 dev lo) | ip -batch -");
+	CHECK(becomes(base, &none, "2600::3", true));
+	CHECK(becomes(base, &none, "8.9.8.9", false));
+	CHECK(refused(&none, "2600::1") && refused(&none, "8.8.4.4"));
+	own_close();
+	CHECK(!refused(&none, "2600::1"));
+	event_base_free(base);
 }
 
 static void test_print(void)
@@ -280,11 +361,13 @@ int main(void)
 {
 	test_special();
 	test_refused();
+	test_all_of_ipv4();
 	test_print();
 	test_literal();
 	test_sockaddr();
 	test_own_listener();
 	test_original(AF_INET, "127.0.0.1");
 	test_original(AF_INET6, "::1");
+	test_own();
 	TEST_DONE("address");
 }

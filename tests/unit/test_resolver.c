@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/test.h"
@@ -41,6 +40,7 @@ static struct conf conf;
 static char *servers[2];
 static char hosts_path[] = "/tmp/hosts.XXXXXX";
 static struct resolver *r;
+static const struct in6_addr client = { { { 0xfd, [15] = 1 } } };
 
 /* ---- a name server ---- */
 
@@ -145,7 +145,11 @@ static bool answer(struct fake *f, struct message *m, bool tcp)
 	}
 	if (has(m, "cname"))
 		put_record(m, TYPE_CNAME, ttl, alias, sizeof(alias) - 1);
-	put_addresses(m, m->type, ttl, has(m, "many") ? 28 : has(m, "truncated") ? 100 : 2);
+	put_addresses(m, m->type, ttl,
+		      has(m, "many")	  ? 28 :
+		      has(m, "huge")	  ? 140 :
+		      has(m, "truncated") ? 100 :
+					    2);
 	if (has(m, "lower"))
 		for (size_t i = 0; i < m->question_len - 4; i++)
 			m->question[i] = (uint8_t)tolower(m->question[i]);
@@ -287,7 +291,7 @@ static void on_done(void *arg, int err, const struct in6_addr *addrs, size_t n)
 		const char *name = c->asks;
 
 		c->asks = NULL;
-		resolver_ask(r, name, AF_INET, on_done, c);
+		resolver_ask(r, name, AF_INET, &client, on_done, c);
 	}
 	if (c->reloads)
 		CHECK(resolver_reload(r, &conf) == 0);
@@ -299,7 +303,7 @@ static void on_done(void *arg, int err, const struct in6_addr *addrs, size_t n)
 
 static void start(struct caller *c, const char *name, int family)
 {
-	c->q = resolver_ask(r, name, family, on_done, c);
+	c->q = resolver_ask(r, name, family, &client, on_done, c);
 }
 
 static void wait_for(struct caller *c, unsigned calls)
@@ -377,7 +381,7 @@ static void test_answers(void)
 	c = ask("cname.example", AF_INET);
 	CHECK(c.err == 0 && c.n == 2);
 	c = ask("many.example", AF_INET);
-	CHECK(c.err == 0 && c.n == RESOLVER_ADDRESSES);
+	CHECK(c.err == 0 && c.n == 28);
 	c = ask("only4.example", AF_INET6);
 	CHECK(c.err == 0 && c.n == 2);
 	CHECK_STR(text(&c.addrs[0]), "::ffff:198.41.0.1");
@@ -547,12 +551,13 @@ static void test_truncated(void)
 	begin(1, "");
 	fakes[0].asked_tcp = 0;
 	c = ask("truncated.example", AF_INET);
-	CHECK(c.err == 0 && c.n == RESOLVER_ADDRESSES);
+	CHECK(c.err == 0 && c.n == 100);
 	CHECK_STR(text(&c.addrs[0]), "::ffff:198.41.0.1");
 	CHECK(fakes[0].asked_tcp == 1);
 	CHECK(ask("truncated.example", AF_INET).q == NULL);
 	c = ask("truncated.example", AF_INET6);
-	CHECK(c.err == 0 && c.n == RESOLVER_ADDRESSES);
+	CHECK(c.err == 0 && c.n == 100);
+	CHECK(ask("truncated.huge.example", AF_INET).n == RESOLVER_ADDRESSES);
 	CHECK(ask("truncated.hangup.example", AF_INET).err == -EIO);
 	CHECK(ask("truncated.twice.example", AF_INET).err == -EIO);
 	CHECK(ask("truncated.wrongid.example", AF_INET).err == -EIO);
@@ -709,24 +714,102 @@ static void test_bounded(void)
 	end();
 }
 
-/* More questions than may be under way: refused, not queued without end. */
-static void test_flood(void)
+static struct in6_addr client_number(unsigned n)
 {
-	static struct caller c[5000];
-	unsigned refused = 0;
+	struct in6_addr ip = client;
+
+	memcpy(&ip.s6_addr[4], &n, sizeof(n));
+	return ip;
+}
+
+static void start_for(struct caller *c, unsigned who, unsigned n)
+{
+	struct in6_addr ip = client_number(who);
 	char name[64];
 
+	snprintf(name, sizeof(name), "n%u.silent.example", n);
+	c->q = resolver_ask(r, name, AF_INET, &ip, on_done, c);
+}
+
+/* Questions that have waited longer than a new one may be kept waiting. */
+static void grow_old(void)
+{
+	struct timeval enough = { .tv_usec = 300000 };
+
+	CHECK(event_base_loopexit(base, &enough) == 0);
+	event_base_dispatch(base);
+}
+
+/* A client has a share. When that is used up its own oldest question makes way, not another's. */
+static void test_share(void)
+{
+	static struct caller c[1030];
+	struct caller honest = { 0 };
+	unsigned refused = 0;
+
+	memset(c, 0, sizeof(c));
 	begin(1, "");
-	fakes[0].silent = true;
-	for (int i = 0; i < 5000; i++) {
-		snprintf(name, sizeof(name), "n%d.example", i);
-		start(&c[i], name, AF_INET);
+	start_for(&honest, 2, 9999);
+	grow_old();
+	for (unsigned i = 0; i < 1030; i++) {
+		start_for(&c[i], 1, i);
 		refused += c[i].calls && c[i].err == -EIO;
 	}
-	CHECK(refused == 5000 - 4096 && stats().pending == 4096);
-	end();
-	fakes[0].silent = false;
+	/* all are young: the new ones are not asked (both families were tried) */
+	CHECK(refused == 6 && stats().pending == 1025 && stats().given_up == 12);
+	grow_old();
+	start_for(&c[1024], 1, 20000);
+	CHECK(c[0].calls == 0); /* told from the loop, not from within another's question */
 	turns();
+	CHECK(c[0].calls == 1 && c[0].err == -ETIMEDOUT && c[1].calls == 0);
+	CHECK(honest.calls == 0 && stats().pending == 1025 && stats().given_up == 13);
+	CHECK(c[1024].q != NULL);
+	end();
+}
+
+/* Every place is taken: who has waited longest makes way for a new question, if it was long
+   enough; honest names get through. */
+static void test_jostle(void)
+{
+	static struct caller c[4096];
+	struct caller fresh = { 0 };
+	struct in6_addr other = client_number(77777);
+
+	memset(c, 0, sizeof(c));
+	begin(1, "");
+	for (unsigned i = 0; i < 4096; i++)
+		start_for(&c[i], i, i);
+	CHECK(stats().pending == 4096 && stats().given_up == 0);
+	fresh.q = resolver_ask(r, "honest.example", AF_INET, &other, on_done, &fresh);
+	CHECK(fresh.calls == 1 && fresh.err == -EIO); /* too early */
+	grow_old();
+	fresh.q = resolver_ask(r, "honest.example", AF_INET, &other, on_done, &fresh);
+	CHECK(fresh.calls == 1 && stats().pending == 4096);
+	wait_for(&fresh, 2);
+	CHECK(fresh.err == 0 && fresh.n == 2);
+	CHECK(c[0].calls == 1 && c[0].err == -ETIMEDOUT && c[1].calls == 0);
+	/* given up, and freed before anybody was told */
+	start_for(&c[0], 0, 5000);
+	start_for(&c[0], 0, 5001);
+	end();
+	CHECK(c[1].calls == 0);
+	turns();
+}
+
+/* Nobody is there any more: asked anew, but not for each connection. */
+static void test_forget(void)
+{
+	begin(1, "");
+	CHECK(ask("a.example", AF_INET).err == 0 && ask("a.example", AF_INET6).err == 0);
+	CHECK(fakes[0].asked == 2);
+	resolver_forget(r, "a.example");
+	CHECK(ask("a.example", AF_INET).q == NULL);
+	resolver_clock_skew_ms += 1000;
+	resolver_forget(r, "a.example");
+	resolver_forget(r, "b.example");
+	CHECK(ask("a.example", AF_INET).q != NULL && ask("a.example", AF_INET6).q != NULL);
+	CHECK(fakes[0].asked == 4);
+	end();
 }
 
 int main(void)
@@ -751,7 +834,9 @@ int main(void)
 	test_reload();
 	test_bad_server();
 	test_bounded();
-	test_flood();
+	test_share();
+	test_jostle();
+	test_forget();
 	fake_close(&fakes[0]);
 	fake_close(&fakes[1]);
 	event_base_free(base);

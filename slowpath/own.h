@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The addresses of this machine, of all its interfaces, kept as they are now: read at start by
+ * netlink, which then tells of every change. Looking one up costs no system call. One set for
+ * the process; any thread may look.
+ */
+#ifndef SLUICE_SLOWPATH_OWN_H
+#define SLUICE_SLOWPATH_OWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+
+/* Reads them and follows them on base's loop. 0, or -errno and a line in err. Needs no privilege,
+   now or later. */
+int own_open(struct event_base *base, char *err, size_t err_len);
+/* Before base is freed; the set is empty then. */
+void own_close(void);
+bool own_has(const uint8_t addr[16]); /* v4-mapped when IPv4 */
+
+#endif
