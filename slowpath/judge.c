@@ -12,7 +12,6 @@
 
 /* Of a handshake record after the hello: so many bytes tell whether it could be another. */
 #define SECOND_HELLO_PEEK 5
-#define METHOD_MAX 32
 
 static SSL_CTX *ssl_ctx;
 
@@ -306,9 +305,9 @@ static bool could_be_method(const uint8_t *data, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && n < METHOD_MAX && ((data[n] >= 'A' && data[n] <= 'Z') || data[n] == '-'))
+	while (n < len && n <= HTTP_METHOD_MAX && http_is_method(data[n]))
 		n++;
-	return n == len || data[n] == ' ';
+	return n <= HTTP_METHOD_MAX && (n == len || data[n] == ' ');
 }
 
 static int feed_first(struct judge *j, const uint8_t *data, size_t len)

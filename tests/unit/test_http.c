@@ -144,7 +144,14 @@ static void request_lines(void)
 {
 	CHECK(GOOD("GET / HTTP/1.0\r\n" HOST "\r\n").minor == 0);
 	CHECK(GOOD(GET(HOST)).minor == 1);
+	GOOD("VERSION-CONTROL / HTTP/1.1\r\n" HOST "\r\n");
+	GOOD("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n" HOST "\r\n");
 	BAD("get / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("GeT / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("GET_ / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("GET! / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("HTTP/1.1 200 OK\r\n" HOST "\r\n");
 	BAD("GET  / HTTP/1.1\r\n" HOST "\r\n");
 	BAD("GET /  HTTP/1.1\r\n" HOST "\r\n");
 	BAD("GET / HTTP/1.1 \r\n" HOST "\r\n");
@@ -250,7 +257,10 @@ static void flags(void)
 {
 	CHECK(GOOD(GET("Upgrade: websocket\r\nConnection: upgrade\r\n")).upgrade == 1);
 	CHECK(GOOD(GET(HOST "Upgraded: x\r\n")).upgrade == 0);
-	CHECK(GOOD(GET("expect: 100-continue\r\n")).expect_continue == 1);
+	CHECK(GOOD(GET("http2-Settings: x\r\nUpgrade: h2c\r\n")).upgrade == 0);
+	CHECK(GOOD(GET("Upgrade: h2c\r\nHTTP2-Settings: x\r\n")).upgrade == 0);
+	CHECK(GOOD(GET("Upgrade: x\r\nHTTP2-Setting: x\r\n")).upgrade == 1);
+	CHECK(GOOD("GET / HTTP/1.0\r\nUpgrade: x\r\n\r\n").upgrade == 0);
 	CHECK(GOOD(GET(HOST)).connection_close == 0);
 	CHECK(GOOD(GET("Connection: close\r\n")).connection_close == 1);
 	CHECK(GOOD(GET("Connection: keep-alive , ClosE\r\n")).connection_close == 1);
