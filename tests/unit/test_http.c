@@ -352,6 +352,17 @@ static void chunked(void)
 	CHUNKS(PARSE_BAD, "0\r\nX: a\nb\r\n\r\n", 7);
 	CHUNKS(PARSE_BAD, "0\r\n\rX", 4);
 	CHUNKS(PARSE_BAD, "-1\r\n", 0);
+	CHUNKS(PARSE_OK, "0\r\nHosts: y\r\n\r\n", 15);
+	CHUNKS(PARSE_BAD, "0\r\nHost: y\r\n\r\n", 7);
+	CHUNKS(PARSE_BAD, "0\r\nA: b\r\ncontent_LENGTH: 1\r\n\r\n", 23);
+	CHUNKS(PARSE_BAD, "0\r\nTransfer-Encoding: x\r\n\r\n", 20);
+	CHUNKS(PARSE_BAD, "0\r\nConnection: x\r\n\r\n", 13);
+	CHUNKS(PARSE_BAD, "0\r\nUpgrade: x\r\n\r\n", 10);
+	CHUNKS(PARSE_BAD, "0\r\nGET / HTTP/1.1\r\nX: y\r\n\r\n", 6);
+	CHUNKS(PARSE_BAD, "0\r\nX\r\n\r\n", 4);
+	CHUNKS(PARSE_BAD, "0\r\nX : y\r\n\r\n", 4);
+	CHUNKS(PARSE_BAD, "0\r\n: y\r\n\r\n", 3);
+	CHUNKS(PARSE_BAD, "0\r\nX: y\r\n z\r\n\r\n", 9);
 }
 
 static void long_trailers(void)
