@@ -44,13 +44,13 @@ def with_line(name, why, line, allowed="ok", **more):
 
 
 def with_field(name, why, field, allowed="bad_http", body=b"", line=b"POST / HTTP/1.1", **more):
-    """HOST in a field is the host."""
-    add(name, why, lambda host: (head(line, b"Host: " + host, field.replace(b"HOST", host)) + body,
+    """host.test stands for the host, here and below."""
+    add(name, why, lambda host: (head(line, b"Host: " + host, field.replace(b"host.test", host)) + body,
                                  b""), allowed, **more)
 
 
 def with_host(name, why, field, allowed="bad_http", line=b"GET / HTTP/1.1", **more):
-    add(name, why, lambda host: (head(line.replace(b"HOST", host), field.replace(b"HOST", host)),
+    add(name, why, lambda host: (head(line.replace(b"host.test", host), field.replace(b"host.test", host)),
                                  b""), allowed, **more)
 
 
@@ -62,7 +62,7 @@ def with_chunks(name, why, good, bad=b"", allowed="bad_http"):
 
 def then(name, why, first, second, allowed="bad_http"):
     """Two requests in one segment."""
-    add(name, why, lambda host: (first.replace(b"HOST", host), second.replace(b"HOST", host)),
+    add(name, why, lambda host: (first.replace(b"host.test", host), second.replace(b"host.test", host)),
         allowed, denied="policy")
 
 
@@ -71,7 +71,8 @@ def then(name, why, first, second, allowed="bad_http"):
 with_line("plain", "RFC 9112 3", b"GET / HTTP/1.1")
 with_line("http_1_0", "RFC 9112 2.3", b"GET / HTTP/1.0")
 with_line("options_asterisk", "RFC 9112 3.2.4", b"OPTIONS * HTTP/1.1")
-with_line("method_with_hyphen", "RFC 3253: not every method is letters", b"VERSION-CONTROL /a HTTP/1.1")
+with_line("method_with_hyphen", "RFC 3253: not every method is letters",
+          b"VERSION-CONTROL /a HTTP/1.1")
 with_line("method_unknown", "RFC 9110 9.1: methods are extensible", b"FROBNICATE / HTTP/1.1")
 with_line("method_too_long", "no method is longer than 32", b"G" * 33 + b" / HTTP/1.1", "not_tls")
 with_line("method_lower_case", "RFC 9110 9.1: methods have a case, and no registered one is lower",
@@ -103,51 +104,57 @@ add("leading_space", "RFC 9112 2.2",
 
 # --- the host -------------------------------------------------------------------------------
 
-with_host("host_upper_case", "RFC 9110 4.2.3", b"hOsT: HOST", "ok")
-with_host("host_trailing_dot", "RFC 3986 3.2.2", b"Host: HOST.", "ok")
-with_host("host_in_tabs", "RFC 9112 5: optional whitespace", b"Host:\t HOST \t", "ok")
-with_host("host_port", "RFC 9110 7.2", b"Host: HOST:80", "ok")
-with_host("host_other_port", "judged, and led to, the port of the connection", b"Host: HOST:8080", "ok")
-with_host("host_empty_port", "RFC 3986 3.2.3 advises against it", b"Host: HOST:")
-with_host("host_port_zeros", "octal to some", b"Host: HOST:080")
-with_host("host_port_overflow", "80 to who counts in 16 bits", b"Host: HOST:65616")
-with_host("host_two_ports", "RFC 3986 3.2", b"Host: HOST:80:80")
+with_host("host_upper_case", "RFC 9110 4.2.3", b"hOsT: host.test", "ok")
+with_host("host_trailing_dot", "RFC 3986 3.2.2", b"Host: host.test.", "ok")
+with_host("host_in_tabs", "RFC 9112 5: optional whitespace", b"Host:\t host.test \t", "ok")
+with_host("host_port", "RFC 9110 7.2", b"Host: host.test:80", "ok")
+with_host("host_other_port", "judged, and led to, the port of the connection",
+          b"Host: host.test:8080", "ok")
+with_host("host_empty_port", "RFC 3986 3.2.3 advises against it", b"Host: host.test:")
+with_host("host_port_zeros", "octal to some", b"Host: host.test:080")
+with_host("host_port_overflow", "80 to who counts in 16 bits", b"Host: host.test:65616")
+with_host("host_two_ports", "RFC 3986 3.2", b"Host: host.test:80:80")
 with_host("no_host", "RFC 9112 3.2", b"X: y", "no_host")
 with_host("no_host_1_0", "RFC 9112 3.2", b"X: y", "no_host", line=b"GET / HTTP/1.0")
 with_host("empty_host", "RFC 9110 7.2: an authority without a host", b"Host:", "no_host")
-with_host("two_hosts", "RFC 9112 3.2: 400", b"Host: HOST\r\nHost: other.raw.test")
-with_host("same_host_twice", "RFC 9112 3.2: 400", b"Host: HOST\r\nHost: HOST")
-with_host("host_and_empty_host", "RFC 9112 3.2: 400", b"Host: HOST\r\nHost:")
-with_host("host_with_user", "RFC 9110 4.2.4", b"Host: raw.test@HOST")
-with_host("host_with_path", "RFC 9110 7.2", b"Host: HOST/x")
-with_host("host_with_backslash", "a slash to some", b"Host: HOST\\x")
-with_host("host_list", "RFC 9110 7.2: one", b"Host: HOST, raw.test")
-with_host("host_space", "RFC 9110 7.2", b"Host: HOST raw.test")
+with_host("two_hosts", "RFC 9112 3.2: 400", b"Host: host.test\r\nHost: other.raw.test")
+with_host("same_host_twice", "RFC 9112 3.2: 400", b"Host: host.test\r\nHost: host.test")
+with_host("host_and_empty_host", "RFC 9112 3.2: 400", b"Host: host.test\r\nHost:")
+with_host("host_with_user", "RFC 9110 4.2.4", b"Host: raw.test@host.test")
+with_host("host_with_path", "RFC 9110 7.2", b"Host: host.test/x")
+with_host("host_with_backslash", "a slash to some", b"Host: host.test\\x")
+with_host("host_list", "RFC 9110 7.2: one", b"Host: host.test, raw.test")
+with_host("host_space", "RFC 9110 7.2", b"Host: host.test raw.test")
 with_host("host_percent", "RFC 3986 3.2.2: decoded by some", b"Host: raw%2etest", "bad_name")
-with_host("host_nul", "RFC 9110 5.5", b"Host: HOST\0.raw.test")
-with_host("host_bare_cr", "RFC 9112 2.2", b"Host: HOST\r.raw.test")
-with_host("host_utf8", "RFC 3986 3.2.2", "Host: ü.HOST".encode())
-with_host("host_empty_label", "RFC 1035 2.3.1", b"Host: a..HOST", "bad_name")
+with_host("host_nul", "RFC 9110 5.5", b"Host: host.test\0.raw.test")
+with_host("host_bare_cr", "RFC 9112 2.2", b"Host: host.test\r.raw.test")
+with_host("host_utf8", "RFC 3986 3.2.2", "Host: ü.host.test".encode())
+with_host("host_empty_label", "RFC 1035 2.3.1", b"Host: a..host.test", "bad_name")
 with_host("host_ipv4", "judged by networks", b"Host: 192.0.2.1", "policy")
 with_host("host_ipv4_octal", "192.0.2.1 to some", b"Host: 0300.0.2.1", "bad_name")
 with_host("host_ipv6", "RFC 3986 3.2.2, judged by networks", b"Host: [2001:db8::1]:80", "policy")
 with_host("host_ipv6_bare", "RFC 3986 3.2.2: in brackets", b"Host: 2001:db8::1")
 with_host("host_ipv6_zone", "RFC 9110 4.2: not in HTTP", b"Host: [fe80::1%25eth0]")
-with_host("host_folded", "RFC 9112 5.2", b"Host:\r\n HOST")
-with_host("host_space_before_colon", "RFC 9112 5.1: 400", b"Host : HOST")
-with_host("host_indented", "RFC 9112 2.2", b" Host: HOST")
-with_host("absolute", "RFC 9112 3.2.2", b"Host: HOST", "ok", line=b"GET http://HOST/a HTTP/1.1")
-with_host("absolute_upper_scheme", "RFC 3986 3.1", b"Host: HOST", "ok", line=b"GET HTTP://HOST HTTP/1.1")
-with_host("absolute_1_0", "RFC 9112 3.2.2", b"X: y", "ok", line=b"GET http://HOST/ HTTP/1.0")
+with_host("host_folded", "RFC 9112 5.2", b"Host:\r\n host.test")
+with_host("host_space_before_colon", "RFC 9112 5.1: 400", b"Host : host.test")
+with_host("host_indented", "RFC 9112 2.2", b" Host: host.test")
+with_host("absolute", "RFC 9112 3.2.2", b"Host: host.test", "ok",
+          line=b"GET http://host.test/a HTTP/1.1")
+with_host("absolute_upper_scheme", "RFC 3986 3.1", b"Host: host.test", "ok",
+          line=b"GET HTTP://host.test HTTP/1.1")
+with_host("absolute_1_0", "RFC 9112 3.2.2", b"X: y", "ok", line=b"GET http://host.test/ HTTP/1.0")
 with_host("absolute_disagrees", "RFC 9112 3.2.2: Host is ignored, by those who know",
-          b"Host: raw.test", line=b"GET http://other.HOST/ HTTP/1.1")
-with_host("host_disagrees", "as above", b"Host: other.raw.test", line=b"GET http://HOST/ HTTP/1.1")
-with_host("absolute_user", "RFC 9110 4.2.4", b"X: y", line=b"GET http://raw.test@HOST/ HTTP/1.0")
-with_host("absolute_no_host", "RFC 9110 4.2.1", b"Host: HOST", line=b"GET http:///a HTTP/1.1")
-with_host("absolute_query", "RFC 3986 3.2: the authority ends there, to some", b"Host: HOST",
-          line=b"GET http://HOST?a HTTP/1.1")
-with_host("absolute_https", "no TLS here", b"Host: HOST", line=b"GET https://HOST/ HTTP/1.1")
-with_host("path_of_two_slashes", "RFC 3986 3.3: still a path", b"Host: HOST", "ok",
+          b"Host: raw.test", line=b"GET http://other.host.test/ HTTP/1.1")
+with_host("host_disagrees", "as above", b"Host: other.raw.test",
+          line=b"GET http://host.test/ HTTP/1.1")
+with_host("absolute_user", "RFC 9110 4.2.4", b"X: y",
+          line=b"GET http://raw.test@host.test/ HTTP/1.0")
+with_host("absolute_no_host", "RFC 9110 4.2.1", b"Host: host.test", line=b"GET http:///a HTTP/1.1")
+with_host("absolute_query", "RFC 3986 3.2: the authority ends there, to some", b"Host: host.test",
+          line=b"GET http://host.test?a HTTP/1.1")
+with_host("absolute_https", "no TLS here", b"Host: host.test",
+          line=b"GET https://host.test/ HTTP/1.1")
+with_host("path_of_two_slashes", "RFC 3986 3.3: still a path", b"Host: host.test", "ok",
           line=b"GET //other.test/ HTTP/1.1")
 
 # --- fields ---------------------------------------------------------------------------------
@@ -163,16 +170,21 @@ with_field("odd_name", "RFC 9110 5.6.2", b"X(a): b")
 with_field("utf8_name", "RFC 9110 5.6.2", "ü: b".encode())
 with_field("token_name", "RFC 9110 5.6.2", b"!#$%&'*+-.^_`|~1: b", "ok")
 with_field("obs_text", "RFC 9110 5.5", b"X: \x80\xff", "ok")
-with_field("many_fields", "no number of fields is too many", b"\r\n".join(b"X%d: y" % i for i in range(1000)),
+with_field("many_fields", "no number of fields is too many",
+           b"\r\n".join(b"X%d: y" % i for i in range(1000)),
            "ok")
 with_field("long_head", "65,536 bytes", b"X: " + b"y" * 100000)
-with_field("connection_names_host", "RFC 9110 7.6.1: a proxy would take it away", b"Connection: close, Host")
-with_field("keep_alive_1_0", "RFC 9112 C.2.2", b"Connection: keep-alive", "ok", line=b"GET / HTTP/1.0")
-with_field("upgrade", "RFC 9110 7.8; the server says no", b"Connection: upgrade\r\nUpgrade: x", "ok")
+with_field("connection_names_host", "RFC 9110 7.6.1: a proxy would take it away",
+           b"Connection: close, Host")
+with_field("keep_alive_1_0", "RFC 9112 C.2.2", b"Connection: keep-alive", "ok",
+           line=b"GET / HTTP/1.0")
+with_field("upgrade", "RFC 9110 7.8; the server says no", b"Connection: upgrade\r\nUpgrade: x",
+           "ok")
 with_field("upgrade_without_connection", "RFC 9110 7.8", b"Upgrade: x", "ok")
 with_field("upgrade_h2c", "RFC 7540 3.2: the server says no",
            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk", "ok")
-with_field("expect", "RFC 9110 10.1.1", b"Expect: 100-continue\r\nContent-Length: 2", "ok", body=b"ab")
+with_field("expect", "RFC 9110 10.1.1", b"Expect: 100-continue\r\nContent-Length: 2", "ok",
+           body=b"ab")
 
 # --- where a body ends ----------------------------------------------------------------------
 
@@ -193,8 +205,10 @@ for number, (value, what) in enumerate([
 with_field("two_lengths", "RFC 9112 6.3", LENGTH + b"5\r\n" + LENGTH + b"6", body=b"abcdef")
 with_field("same_length_twice", "RFC 9112 6.3: some take it", LENGTH + b"5\r\n" + LENGTH + b"5",
            body=b"abcde")
-with_field("length_underscore", "the same name to CGI, RFC 3875 4.1.18", b"Content_Length: 5", body=b"abcde")
-with_field("chunked_and_length", "RFC 9112 6.1", CHUNKED + b"\r\n" + LENGTH + b"5", body=b"0\r\n\r\n")
+with_field("length_underscore", "the same name to CGI, RFC 3875 4.1.18", b"Content_Length: 5",
+           body=b"abcde")
+with_field("chunked_and_length", "RFC 9112 6.1", CHUNKED + b"\r\n" + LENGTH + b"5",
+           body=b"0\r\n\r\n")
 with_field("length_and_chunked", "RFC 9112 6.1", LENGTH + b"5\r\n" + CHUNKED, body=b"0\r\n\r\n")
 with_field("chunked_1_0", "RFC 9112 6.1", CHUNKED, body=b"0\r\n\r\n", line=b"POST / HTTP/1.0")
 for number, value in enumerate([
@@ -217,18 +231,20 @@ for number, (good, bad) in enumerate([
 for number, (good, bad) in enumerate([
         (b"Host", b": raw.test\r\n\r\n"), (b"Content-Length", b": 5\r\n\r\n"), (b"GET", b" / HTTP/1.1\r\n\r\n"),
         (b"content_length", b": 5\r\n\r\n"), (b"X: a\r\n", b" b\r\n\r\n"), (b"X: a", b"\nb\r\n\r\n")]):
-    with_chunks(f"trailer_{number}", "RFC 9110 6.5.1: nothing of framing or routing", b"0\r\n" + good, bad)
+    with_chunks(f"trailer_{number}", "RFC 9110 6.5.1: nothing of framing or routing",
+                b"0\r\n" + good, bad)
 
 # --- what follows a request -----------------------------------------------------------------
 
-GET = b"GET / HTTP/1.1\r\nHost: HOST\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: host.test\r\n\r\n"
 OTHER = b"GET / HTTP/1.1\r\nHost: other.raw.test\r\n\r\n"
-CLOSE = b"GET / HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n"
-BODY = b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 3\r\n\r\nabc"
-add("pipelined", "RFC 9112 9.3.2", lambda host: ((GET + BODY + GET).replace(b"HOST", host), b""))
+CLOSE = b"GET / HTTP/1.1\r\nHost: host.test\r\nConnection: close\r\n\r\n"
+BODY = b"POST / HTTP/1.1\r\nHost: host.test\r\nContent-Length: 3\r\n\r\nabc"
+add("pipelined", "RFC 9112 9.3.2", lambda host: ((GET + BODY + GET).replace(b"host.test", host), b""))
 then("other_name", "every head is judged", GET, OTHER, "name_changed")
 then("other_name_behind_a_body", "every head is judged", BODY, OTHER, "name_changed")
-then("other_name_behind_close", "RFC 9112 9.6: not every server stops there", CLOSE, OTHER, "name_changed")
+then("other_name_behind_close", "RFC 9112 9.6: not every server stops there", CLOSE, OTHER,
+     "name_changed")
 then("other_name_behind_1_0", "RFC 9112 9.3", GET.replace(b"1.1", b"1.0"), OTHER, "name_changed")
 then("other_name_behind_chunks", "RFC 9112 7.1",
      GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), OTHER, "name_changed")
