@@ -15,6 +15,7 @@
 #include "bpf/rd.h"
 
 #define HTTP_HEAD_MAX 65536
+#define HTTP_METHOD_MAX 32
 
 enum { HTTP_BODY_NONE = 0, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
 
@@ -26,9 +27,9 @@ struct http {
 	__u8 has_host;	/* 1: host is there; 0: no Host and no authority, or an empty Host */
 	__u8 minor;	/* HTTP/1.minor, 0 or 1 */
 	__u8 body;	/* HTTP_BODY_* */
-	__u8 upgrade;	/* 1: another protocol may begin behind this request */
-	__u8 expect_continue;  /* 1: an Expect header is there */
+	__u8 upgrade;	/* 1: another protocol may begin behind this request; never HTTP/2 */
 	__u8 connection_close; /* 1: the last request, by the client's own word */
+	__u8 pad;
 };
 
 /* A range of the input; end 0: not seen. Nothing judged here can end at offset 0. */
@@ -56,7 +57,7 @@ enum {
 #define HTTP_TRANSFER_ENCODING HTTP_COLUMN(2)
 #define HTTP_CONNECTION HTTP_COLUMN(3)
 #define HTTP_UPGRADE HTTP_COLUMN(4)
-#define HTTP_EXPECT HTTP_COLUMN(5)
+#define HTTP_HTTP2_SETTINGS HTTP_COLUMN(5)
 #define HTTP_CLOSE HTTP_COLUMN(6)
 #define HTTP_KEEP_ALIVE HTTP_COLUMN(7)
 #define HTTP_ANY_WORD 0x8080808080808080ULL
@@ -69,20 +70,20 @@ enum {
 
 /* Read downwards. A word ends in 0, so does every row behind the longest. */
 static const __u64 http_words[HTTP_ROWS] = {
-	HTTP_ROW('h', 'c', 't', 'c', 'u', 'e', 'c', 'k'),
-	HTTP_ROW('o', 'o', 'r', 'o', 'p', 'x', 'l', 'e'),
-	HTTP_ROW('s', 'n', 'a', 'n', 'g', 'p', 'o', 'e'),
-	HTTP_ROW('t', 't', 'n', 'n', 'r', 'e', 's', 'p'),
-	HTTP_ROW(0, 'e', 's', 'e', 'a', 'c', 'e', '-'),
-	HTTP_ROW(0, 'n', 'f', 'c', 'd', 't', 0, 'a'),
-	HTTP_ROW(0, 't', 'e', 't', 'e', 0, 0, 'l'),
-	HTTP_ROW(0, '-', 'r', 'i', 0, 0, 0, 'i'),
-	HTTP_ROW(0, 'l', '-', 'o', 0, 0, 0, 'v'),
-	HTTP_ROW(0, 'e', 'e', 'n', 0, 0, 0, 'e'),
-	HTTP_ROW(0, 'n', 'n', 0, 0, 0, 0, 0),
-	HTTP_ROW(0, 'g', 'c', 0, 0, 0, 0, 0),
-	HTTP_ROW(0, 't', 'o', 0, 0, 0, 0, 0),
-	HTTP_ROW(0, 'h', 'd', 0, 0, 0, 0, 0),
+	HTTP_ROW('h', 'c', 't', 'c', 'u', 'h', 'c', 'k'),
+	HTTP_ROW('o', 'o', 'r', 'o', 'p', 't', 'l', 'e'),
+	HTTP_ROW('s', 'n', 'a', 'n', 'g', 't', 'o', 'e'),
+	HTTP_ROW('t', 't', 'n', 'n', 'r', 'p', 's', 'p'),
+	HTTP_ROW(0, 'e', 's', 'e', 'a', '2', 'e', '-'),
+	HTTP_ROW(0, 'n', 'f', 'c', 'd', '-', 0, 'a'),
+	HTTP_ROW(0, 't', 'e', 't', 'e', 's', 0, 'l'),
+	HTTP_ROW(0, '-', 'r', 'i', 0, 'e', 0, 'i'),
+	HTTP_ROW(0, 'l', '-', 'o', 0, 't', 0, 'v'),
+	HTTP_ROW(0, 'e', 'e', 'n', 0, 't', 0, 'e'),
+	HTTP_ROW(0, 'n', 'n', 0, 0, 'i', 0, 0),
+	HTTP_ROW(0, 'g', 'c', 0, 0, 'n', 0, 0),
+	HTTP_ROW(0, 't', 'o', 0, 0, 'g', 0, 0),
+	HTTP_ROW(0, 'h', 'd', 0, 0, 's', 0, 0),
 	HTTP_ROW(0, 0, 'i', 0, 0, 0, 0, 0),
 	HTTP_ROW(0, 0, 'n', 0, 0, 0, 0, 0),
 	HTTP_ROW(0, 0, 'g', 0, 0, 0, 0, 0),
@@ -120,6 +121,12 @@ PURE __u32 http_lower(__u32 c)
 PURE int http_in_set(__u32 c, __u64 low, __u64 high)
 {
 	return c < 128 && ((c < 64 ? low : high) >> (c & 63) & 1);
+}
+
+/* Every method there is: capital letters and hyphens. Of others servers differ in what they take. */
+PURE int http_is_method(__u32 c)
+{
+	return c - 'A' < 26 || c == '-';
 }
 
 /* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~ */
@@ -238,7 +245,7 @@ PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
 			w->method_end = at;
 			return HTTP_AT_TARGET;
 		}
-		return http_is_token(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
+		return http_is_method(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
 	}
 	if (c > ' ' && c < 0x7f)
 		return w->state;
@@ -489,8 +496,8 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 	n.in.off = w->start;
 	n.in.end = w->method_end;
 	http_short(&n);
-	/* its tunnel would carry anything; folded, because some servers do not mind the case */
-	if ((n.word | HTTP_FOLD) == HTTP_WORD(' ', 'c', 'o', 'n', 'n', 'e', 'c', 't'))
+	if (w->method_end - w->start > HTTP_METHOD_MAX ||
+	    n.word == HTTP_WORD(0, 'C', 'O', 'N', 'N', 'E', 'C', 'T')) /* would carry anything */
 		return PARSE_BAD;
 	if (rd_at(&n.in, target) == '*' &&
 	    (w->target_end - target != 1 || n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
@@ -590,8 +597,9 @@ PART int http_head(const struct rd *in, struct http *h)
 	if (w.state != HTTP_AT_END)
 		return PARSE_MORE;
 	h->used = w.in.off - in->off;
-	h->upgrade = (w.seen & HTTP_UPGRADE) != 0;
-	h->expect_continue = (w.seen & HTTP_EXPECT) != 0;
+	/* RFC 9110 7.8: not in 1.0. To HTTP/2, whose requests nobody would judge, no server changes
+	   without the settings (RFC 7540 3.2.1); and if one does, the preface behind it is bad. */
+	h->upgrade = h->minor && (w.seen & (HTTP_UPGRADE | HTTP_HTTP2_SETTINGS)) == HTTP_UPGRADE;
 	h->connection_close = w.listed & HTTP_CLOSE ||
 			      (!h->minor && !(w.listed & HTTP_KEEP_ALIVE));
 	return PARSE_OK;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a chunked body ends (RFC 9112 7.1). Strict: CRLF only, sizes of 1 to 15 hex digits,
- * extensions of visible characters, trailers of at most CHUNKS_TRAILER_MAX bytes.
+ * extensions of visible characters, trailers that are fields and say nothing of host or length,
+ * both together of at most CHUNKS_TRAILER_MAX bytes.
  */
 #ifndef SLUICE_SLOWPATH_CHUNKS_H
 #define SLUICE_SLOWPATH_CHUNKS_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "bpf/http.h"
 
 #define CHUNKS_TRAILER_MAX 8192
 
@@ -16,6 +19,7 @@ struct http_chunks {
 	unsigned state;	  /* what comes next */
 	unsigned digits;  /* of the size */
 	unsigned trailer; /* bytes of trailers and extensions so far */
+	struct http_walk name; /* of a trailer: its token */
 };
 
 void http_chunks_init(struct http_chunks *c);

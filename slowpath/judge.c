@@ -12,7 +12,6 @@
 
 /* Of a handshake record after the hello: so many bytes tell whether it could be another. */
 #define SECOND_HELLO_PEEK 5
-#define METHOD_MAX 32
 
 static SSL_CTX *ssl_ctx;
 
@@ -230,13 +229,28 @@ static int feed_records(struct judge *j, const uint8_t *data, size_t len, size_t
 
 /* ---- HTTP ---- */
 
+static enum judge_state after_request(const struct judge *j)
+{
+	switch (j->upgrade) {
+	case UPGRADE_ASKED:
+		return JUDGE_UPGRADE;
+	case UPGRADE_GRANTED:
+		return JUDGE_OPAQUE;
+	case UPGRADE_NONE:
+	case UPGRADE_REFUSED:
+		break;
+	}
+	return JUDGE_HEAD;
+}
+
+/* Only with the first request is it sure that the answer which comes next is the answer to it. */
 static enum judge_state after_head(struct judge *j, const struct http *h)
 {
 	if (h->upgrade && j->requests == 1)
-		return JUDGE_UPGRADE;
+		j->upgrade = UPGRADE_ASKED;
 	if (h->body == HTTP_BODY_CHUNKED)
 		return JUDGE_CHUNKS;
-	return h->body_len ? JUDGE_BODY : JUDGE_HEAD;
+	return h->body_len ? JUDGE_BODY : after_request(j);
 }
 
 static int feed_head(struct judge *j, const uint8_t *data, size_t len)
@@ -284,7 +298,7 @@ static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t 
 	case PARSE_BAD:
 		return bad(j, REASON_BAD_HTTP);
 	case PARSE_OK:
-		j->state = JUDGE_HEAD;
+		j->state = after_request(j);
 	}
 	return JUDGE_MORE;
 }
@@ -306,9 +320,9 @@ static bool could_be_method(const uint8_t *data, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && n < METHOD_MAX && ((data[n] >= 'A' && data[n] <= 'Z') || data[n] == '-'))
+	while (n < len && n <= HTTP_METHOD_MAX && http_is_method(data[n]))
 		n++;
-	return n == len || data[n] == ' ';
+	return n <= HTTP_METHOD_MAX && (n == len || data[n] == ' ');
 }
 
 static int feed_first(struct judge *j, const uint8_t *data, size_t len)
@@ -339,7 +353,7 @@ static int step(struct judge *j, const uint8_t *data, size_t len, size_t *cleare
 	case JUDGE_HEAD:
 		return feed_head(j, data, len);
 	case JUDGE_BODY:
-		*cleared = take_left(j, len, JUDGE_HEAD);
+		*cleared = take_left(j, len, after_request(j));
 		return JUDGE_MORE;
 	case JUDGE_CHUNKS:
 		return feed_chunks(j, data, len, cleared);
@@ -375,10 +389,16 @@ size_t judge_go_on(struct judge *j)
 	return j->held;
 }
 
-void judge_upgraded(struct judge *j, bool yes)
+bool judge_answer(struct judge *j, const uint8_t *data, size_t len)
 {
-	if (j->state == JUDGE_UPGRADE)
-		j->state = yes ? JUDGE_OPAQUE : j->left ? JUDGE_BODY : JUDGE_HEAD;
+	enum answer_word word = answer_feed(&j->answer, data, len);
+
+	if (word == ANSWER_MORE)
+		return false;
+	j->upgrade = word == ANSWER_SWITCHES ? UPGRADE_GRANTED : UPGRADE_REFUSED;
+	if (j->state == JUDGE_UPGRADE) /* else the request itself goes on */
+		j->state = after_request(j);
+	return true;
 }
 
 void judge_init(struct judge *j)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "bpf/abi.h"
+#include "slowpath/answer.h"
 #include "slowpath/chunks.h"
 
 #define JUDGE_BYTES_MAX 65536 /* a hello or a head longer than this is none */
@@ -26,9 +27,12 @@ enum judge_state {
 	JUDGE_HEAD,	/* HTTP: before a request head */
 	JUDGE_BODY,	/* HTTP: inside a body with a length */
 	JUDGE_CHUNKS,	/* HTTP: inside a chunked body */
-	JUDGE_UPGRADE,	/* HTTP: the client asked for another protocol, the answer is not here */
+	JUDGE_UPGRADE,	/* HTTP: behind a request for another protocol, the answer is not here */
 	JUDGE_OPAQUE,	/* nothing more to judge */
 };
+
+/* Another protocol was asked for, and what the server says to it. */
+enum judge_upgrade { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_GRANTED, UPGRADE_REFUSED };
 
 enum judge_word {
 	JUDGE_MORE,  /* all that can be said has been said */
@@ -50,7 +54,8 @@ struct judge {
 
 	uint64_t left; /* of the record or body */
 	struct http_chunks chunks;
-	bool upgrade; /* the head just named asks for it */
+	enum judge_upgrade upgrade; /* by the first request, there is no other */
+	struct answer answer;	    /* UPGRADE_ASKED: to be read by judge_answer() */
 	size_t held;  /* bytes of the flight just named, cleared by judge_go_on() */
 	enum judge_state next;
 };
@@ -64,8 +69,8 @@ void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t n
 enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, size_t *cleared);
 /* The name was allowed: the held flight is cleared. Returns its length. */
 size_t judge_go_on(struct judge *j);
-/* JUDGE_UPGRADE: the server's answer has come. */
-void judge_upgraded(struct judge *j, bool yes);
+/* UPGRADE_ASKED: what the server says, from its first byte. true: that was the answer. */
+bool judge_answer(struct judge *j, const uint8_t *data, size_t len);
 
 /* Once a process; 0 or -ENOMEM. */
 int judge_setup(void);

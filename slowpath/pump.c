@@ -139,7 +139,7 @@ static void judge_done(struct conn *c)
 void pump_clear(struct conn *c)
 {
 	c->lane[SIDE_CLIENT].cleared += (uint32_t)judge_go_on(c->judge);
-	if (c->judge->state == JUDGE_UPGRADE) {
+	if (c->judge->upgrade == UPGRADE_ASKED) {
 		c->watch_answer = true;
 		if (c->in_map[SIDE_CLIENT])
 			flow_set_hold(c->rec, SIDE_UPSTREAM, true);
@@ -211,16 +211,15 @@ static int prejudged(struct conn *c, size_t n, size_t *out)
 /* An Upgrade was asked for: 101 makes the connection opaque, anything else does not. */
 static void watch_answer(struct conn *c, const uint8_t *data, size_t n)
 {
-	static const char switching[] = "HTTP/1.1 101";
-	bool yes = n >= sizeof(switching) - 1 && memcmp(data, switching, sizeof(switching) - 1) == 0;
-
+	if (c->judge && !judge_answer(c->judge, data, n))
+		return;
 	c->watch_answer = false;
 	if (c->in_map[SIDE_CLIENT])
 		flow_set_hold(c->rec, SIDE_UPSTREAM, false);
 	if (!c->judge)
 		return;
-	judge_upgraded(c->judge, yes);
 	judge_open(c);
+	pump_retry(c); /* what was held back until now */
 }
 
 /* After a call on the socket of `side` failed. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // For corpora_test: reads lines "tls HEX", "message HEX" and "http HEX", answers one line each:
-// "ok|more|bad" and, when ok, what was found.
+// "ok|more|bad" and, when ok, what was found. "flow HEX HEX ..." are the segments of a client, for
+// the slow path's judgement: every name in turn ("-": none), and what it all ended with.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 
 #include "bpf/hello.h"
 #include "bpf/http.h"
+#include "slowpath/access_log.h"
+#include "slowpath/judge.h"
 
 static const char *const words[] = { "ok", "more", "bad" };
 
@@ -51,25 +54,74 @@ static void answer_http(struct rd in)
 
 static size_t from_hex(const char *hex, uint8_t *out)
 {
+	static const char digits[] = "0123456789abcdef";
 	size_t n = 0;
-	unsigned v;
 
-	for (; sscanf(hex, "%2x", &v) == 1 && hex[0] != '\n'; hex += 2)
-		out[n++] = (uint8_t)v;
+	for (; *hex > ' '; hex += 2)
+		out[n++] = (uint8_t)((strchr(digits, hex[0]) - digits) << 4 |
+				     (strchr(digits, hex[1]) - digits));
 	return n;
+}
+
+/* Goes on behind another name, which on a connection would be its end. */
+static enum judge_word feed(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
+{
+	enum judge_word word = judge_feed(j, data, len, cleared);
+	size_t more;
+
+	if (word != JUDGE_BAD || j->reason != REASON_NAME_CHANGED)
+		return word;
+	judge_init(j);
+	word = judge_feed(j, data + *cleared, len - *cleared, &more);
+	*cleared += more;
+	return word;
+}
+
+static void answer_flow(const char *hex)
+{
+	size_t len = 0, done = 0, cleared;
+	uint8_t *bytes = malloc(strlen(hex) + 1);
+	enum judge_word word = JUDGE_MORE;
+	struct judge j;
+
+	if (!bytes)
+		exit(1);
+	judge_init(&j);
+	for (; hex && word != JUDGE_BAD; hex = strchr(hex + 1, ' ')) {
+		len += from_hex(hex + 1, bytes + len);
+		do {
+			word = feed(&j, bytes + done, len - done, &cleared);
+			done += cleared;
+			if (word == JUDGE_NAMED) {
+				printf("%s ", j.missing ? "-" : j.name);
+				done += judge_go_on(&j);
+			}
+			if (j.upgrade == UPGRADE_ASKED)
+				judge_answer(&j, (const uint8_t *)"HTTP/1.1 101 ", 13);
+		} while (word == JUDGE_NAMED && done < len);
+	}
+	puts(word == JUDGE_BAD ? reason_word(j.reason) : done < len ? "more" : "end");
+	free(bytes);
 }
 
 int main(void)
 {
-	static char line[300000];
+	size_t room = 0;
+	char *line = NULL;
 	uint8_t *bytes;
 	struct rd in;
 	char *hex;
 
-	while (fgets(line, sizeof(line), stdin)) {
+	if (judge_setup() != 0)
+		return 1;
+	while (getline(&line, &room, stdin) > 0) {
 		hex = strchr(line, ' ');
 		if (!hex)
 			return 1;
+		if (line[0] == 'f') {
+			answer_flow(hex);
+			continue;
+		}
 		bytes = malloc(strlen(hex));
 		if (!bytes)
 			return 1;
@@ -80,5 +132,7 @@ int main(void)
 			answer_hello(in, line[0] == 'm');
 		free(bytes);
 	}
+	free(line);
+	judge_cleanup();
 	return 0;
 }

@@ -144,7 +144,14 @@ static void request_lines(void)
 {
 	CHECK(GOOD("GET / HTTP/1.0\r\n" HOST "\r\n").minor == 0);
 	CHECK(GOOD(GET(HOST)).minor == 1);
+	GOOD("VERSION-CONTROL / HTTP/1.1\r\n" HOST "\r\n");
+	GOOD("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n" HOST "\r\n");
 	BAD("get / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("GeT / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("GET_ / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("GET! / HTTP/1.1\r\n" HOST "\r\n");
+	BAD("HTTP/1.1 200 OK\r\n" HOST "\r\n");
 	BAD("GET  / HTTP/1.1\r\n" HOST "\r\n");
 	BAD("GET /  HTTP/1.1\r\n" HOST "\r\n");
 	BAD("GET / HTTP/1.1 \r\n" HOST "\r\n");
@@ -250,7 +257,10 @@ static void flags(void)
 {
 	CHECK(GOOD(GET("Upgrade: websocket\r\nConnection: upgrade\r\n")).upgrade == 1);
 	CHECK(GOOD(GET(HOST "Upgraded: x\r\n")).upgrade == 0);
-	CHECK(GOOD(GET("expect: 100-continue\r\n")).expect_continue == 1);
+	CHECK(GOOD(GET("http2-Settings: x\r\nUpgrade: h2c\r\n")).upgrade == 0);
+	CHECK(GOOD(GET("Upgrade: h2c\r\nHTTP2-Settings: x\r\n")).upgrade == 0);
+	CHECK(GOOD(GET("Upgrade: x\r\nHTTP2-Setting: x\r\n")).upgrade == 1);
+	CHECK(GOOD("GET / HTTP/1.0\r\nUpgrade: x\r\n\r\n").upgrade == 0);
 	CHECK(GOOD(GET(HOST)).connection_close == 0);
 	CHECK(GOOD(GET("Connection: close\r\n")).connection_close == 1);
 	CHECK(GOOD(GET("Connection: keep-alive , ClosE\r\n")).connection_close == 1);
@@ -342,6 +352,17 @@ static void chunked(void)
 	CHUNKS(PARSE_BAD, "0\r\nX: a\nb\r\n\r\n", 7);
 	CHUNKS(PARSE_BAD, "0\r\n\rX", 4);
 	CHUNKS(PARSE_BAD, "-1\r\n", 0);
+	CHUNKS(PARSE_OK, "0\r\nHosts: y\r\n\r\n", 15);
+	CHUNKS(PARSE_BAD, "0\r\nHost: y\r\n\r\n", 7);
+	CHUNKS(PARSE_BAD, "0\r\nA: b\r\ncontent_LENGTH: 1\r\n\r\n", 23);
+	CHUNKS(PARSE_BAD, "0\r\nTransfer-Encoding: x\r\n\r\n", 20);
+	CHUNKS(PARSE_BAD, "0\r\nConnection: x\r\n\r\n", 13);
+	CHUNKS(PARSE_BAD, "0\r\nUpgrade: x\r\n\r\n", 10);
+	CHUNKS(PARSE_BAD, "0\r\nGET / HTTP/1.1\r\nX: y\r\n\r\n", 6);
+	CHUNKS(PARSE_BAD, "0\r\nX\r\n\r\n", 4);
+	CHUNKS(PARSE_BAD, "0\r\nX : y\r\n\r\n", 4);
+	CHUNKS(PARSE_BAD, "0\r\n: y\r\n\r\n", 3);
+	CHUNKS(PARSE_BAD, "0\r\nX: y\r\n z\r\n\r\n", 9);
 }
 
 static void long_trailers(void)

@@ -211,22 +211,86 @@ static void test_http_bad(void)
 	check_cuts("a.test", 1, REASON_BAD_HTTP, JUDGE_CHUNKS, first);
 }
 
+/* The answer in pieces of any length. */
+static void answered(struct judge *j, const char *text, bool known, enum judge_state state)
+{
+	struct judge start = *j;
+
+	for (size_t step = strlen(text); step > 0; step--) {
+		bool word = false;
+
+		*j = start;
+		for (size_t off = 0, n; off < strlen(text) && !word; off += n) {
+			n = strlen(text) - off < step ? strlen(text) - off : step;
+			word = judge_answer(j, (const uint8_t *)text + off, n);
+		}
+		CHECK(word == known && j->state == state);
+	}
+}
+
+static void ask_for(struct judge *j, const char *headers, const char *body, enum judge_state state)
+{
+	size_t n, head;
+
+	put_text("POST / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n");
+	put_text(headers);
+	put_text("\r\n");
+	head = flight_len;
+	put_text(body);
+	judge_init(j);
+	CHECK(judge_feed(j, flight, flight_len, &n) == JUDGE_NAMED);
+	CHECK(judge_go_on(j) == head && j->upgrade == UPGRADE_ASKED);
+	if (*body)
+		CHECK(judge_feed(j, flight + head, flight_len - head, &n) == JUDGE_MORE &&
+		      n == flight_len - head);
+	CHECK(j->state == state);
+	flight_len = 0;
+}
+
+#define YES "HTTP/1.1 101 Switching Protocols\r\n"
+#define NO "HTTP/1.1 200 OK\r\n"
+
 static void test_upgrade(void)
 {
-	static const char request[] = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\n"
-				      "Upgrade: websocket\r\n\r\n";
+	static const char *const refusals[] = { NO, "HTTP/1.0 101 x\r\n", "HTTP/1.1 1010\r\n",
+						"HTTP/1.1 101x", "HTTP/1.1  101 x\r\n", "\x81",
+						"HTTP/1.1 100 x\r\nX: HTTP/1.1 101 x\r\n\r\n" NO,
+						"HTTP/1.1 100 x\r\n\r\n\r\n" };
 	struct judge j;
 	size_t n;
 
-	for (int yes = 0; yes < 2; yes++) {
-		judge_init(&j);
-		CHECK(judge_feed(&j, (const uint8_t *)request, sizeof(request) - 1, &n) ==
-		      JUDGE_NAMED);
-		CHECK(judge_go_on(&j) == sizeof(request) - 1);
-		CHECK(judge_feed(&j, (const uint8_t *)"\x81\x05", 2, &n) == JUDGE_MORE && n == 0);
-		judge_upgraded(&j, yes);
-		CHECK(j.state == (yes ? JUDGE_OPAQUE : JUDGE_HEAD));
+	ask_for(&j, "Upgrade: websocket\r\n", "", JUDGE_UPGRADE);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x81\x05", 2, &n) == JUDGE_MORE && n == 0);
+	answered(&j, YES, true, JUDGE_OPAQUE);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
+		ask_for(&j, "Upgrade: websocket\r\n", "", JUDGE_UPGRADE);
+		answered(&j, refusals[i], true, JUDGE_HEAD);
 	}
+	ask_for(&j, "Upgrade: websocket\r\n", "", JUDGE_UPGRADE);
+	answered(&j, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nA: b\r\n\r\n", false,
+		 JUDGE_UPGRADE);
+	answered(&j, YES, true, JUDGE_OPAQUE);
+}
+
+/* The server may want the body before it answers, and may answer before it has it. */
+static void test_upgrade_with_body(void)
+{
+	struct judge j;
+	size_t n;
+
+	ask_for(&j, "Upgrade: x\r\nContent-Length: 3\r\n", "abc", JUDGE_UPGRADE);
+	answered(&j, NO, true, JUDGE_HEAD);
+	ask_for(&j, "Upgrade: x\r\nTransfer-Encoding: chunked\r\n", "3\r\nabc\r\n0\r\n\r\n",
+		JUDGE_UPGRADE);
+	answered(&j, YES, true, JUDGE_OPAQUE);
+	ask_for(&j, "Upgrade: x\r\nTransfer-Encoding: chunked\r\n", "3\r\nab", JUDGE_CHUNKS);
+	answered(&j, NO, true, JUDGE_CHUNKS);
+	CHECK(judge_feed(&j, (const uint8_t *)"c\r\n0\r\n\r\n", 8, &n) == JUDGE_MORE && n == 8);
+	CHECK(j.state == JUDGE_HEAD);
+	ask_for(&j, "Upgrade: x\r\nContent-Length: 3\r\n", "ab", JUDGE_BODY);
+	answered(&j, YES, true, JUDGE_BODY);
+	CHECK(judge_feed(&j, (const uint8_t *)"c\0", 2, &n) == JUDGE_MORE && n == 2);
+	CHECK(j.state == JUDGE_OPAQUE);
 }
 
 static void test_resume(void)
@@ -254,6 +318,7 @@ int main(void)
 	test_http();
 	test_http_bad();
 	test_upgrade();
+	test_upgrade_with_body();
 	test_resume();
 	judge_cleanup();
 	TEST_DONE("judge");
