@@ -230,13 +230,17 @@ static int feed_records(struct judge *j, const uint8_t *data, size_t len, size_t
 
 /* ---- HTTP ---- */
 
-static enum judge_state after_head(struct judge *j, const struct http *h)
+/* The other protocol begins behind the body, which its server reads first (RFC 9110 7.8). */
+static enum judge_state after_body(const struct judge *j)
 {
-	if (h->upgrade && j->requests == 1)
-		return JUDGE_UPGRADE;
+	return j->upgrade ? JUDGE_UPGRADE : JUDGE_HEAD;
+}
+
+static enum judge_state after_head(const struct judge *j, const struct http *h)
+{
 	if (h->body == HTTP_BODY_CHUNKED)
 		return JUDGE_CHUNKS;
-	return h->body_len ? JUDGE_BODY : JUDGE_HEAD;
+	return h->body_len ? JUDGE_BODY : after_body(j);
 }
 
 static int feed_head(struct judge *j, const uint8_t *data, size_t len)
@@ -273,6 +277,7 @@ static int feed_head(struct judge *j, const uint8_t *data, size_t len)
 	} else if (h.has_host && j->requests == 1 && !take_name(j, h.host)) {
 		return bad(j, REASON_BAD_NAME);
 	}
+	j->upgrade = h.upgrade && j->requests == 1;
 	j->left = h.body_len;
 	http_chunks_init(&j->chunks);
 	return named(j, h.used, after_head(j, &h));
@@ -284,7 +289,7 @@ static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t 
 	case PARSE_BAD:
 		return bad(j, REASON_BAD_HTTP);
 	case PARSE_OK:
-		j->state = JUDGE_HEAD;
+		j->state = after_body(j);
 	}
 	return JUDGE_MORE;
 }
@@ -339,7 +344,7 @@ static int step(struct judge *j, const uint8_t *data, size_t len, size_t *cleare
 	case JUDGE_HEAD:
 		return feed_head(j, data, len);
 	case JUDGE_BODY:
-		*cleared = take_left(j, len, JUDGE_HEAD);
+		*cleared = take_left(j, len, after_body(j));
 		return JUDGE_MORE;
 	case JUDGE_CHUNKS:
 		return feed_chunks(j, data, len, cleared);
@@ -377,8 +382,13 @@ size_t judge_go_on(struct judge *j)
 
 void judge_upgraded(struct judge *j, bool yes)
 {
-	if (j->state == JUDGE_UPGRADE)
-		j->state = yes ? JUDGE_OPAQUE : j->left ? JUDGE_BODY : JUDGE_HEAD;
+	if (!j->upgrade)
+		return;
+	j->upgrade = false;
+	if (yes)
+		j->state = JUDGE_OPAQUE;
+	else if (j->state == JUDGE_UPGRADE)
+		j->state = JUDGE_HEAD;
 }
 
 void judge_init(struct judge *j)

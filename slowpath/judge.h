@@ -50,7 +50,7 @@ struct judge {
 
 	uint64_t left; /* of the record or body */
 	struct http_chunks chunks;
-	bool upgrade; /* the head just named asks for it */
+	bool upgrade; /* the request asks for it, and is not answered yet */
 	size_t held;  /* bytes of the flight just named, cleared by judge_go_on() */
 	enum judge_state next;
 };
@@ -64,7 +64,7 @@ void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t n
 enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, size_t *cleared);
 /* The name was allowed: the held flight is cleared. Returns its length. */
 size_t judge_go_on(struct judge *j);
-/* JUDGE_UPGRADE: the server's answer has come. */
+/* With j->upgrade: the server's answer has come, perhaps before the body's end. */
 void judge_upgraded(struct judge *j, bool yes);
 
 /* Once a process; 0 or -ENOMEM. */

@@ -139,7 +139,7 @@ static void judge_done(struct conn *c)
 void pump_clear(struct conn *c)
 {
 	c->lane[SIDE_CLIENT].cleared += (uint32_t)judge_go_on(c->judge);
-	if (c->judge->state == JUDGE_UPGRADE) {
+	if (c->judge->upgrade) {
 		c->watch_answer = true;
 		if (c->in_map[SIDE_CLIENT])
 			flow_set_hold(c->rec, SIDE_UPSTREAM, true);

@@ -229,6 +229,47 @@ static void test_upgrade(void)
 	}
 }
 
+/* The server answers when it has the body, so that must not wait for the answer. */
+static void test_upgrade_with_body(void)
+{
+#define UPGRADE "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+	static const char *const requests[] = {
+		UPGRADE "Content-Length: 5\r\n\r\nhello",
+		UPGRADE "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	};
+	struct outcome o;
+
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t step = 1; step < 20; step++) {
+			put_text(requests[i]);
+			put_text("PRI"); /* of the other protocol: held back */
+			o = converse(step);
+			CHECK(o.state == JUDGE_UPGRADE && o.named == 1 && o.reason == 0);
+			CHECK(o.cleared == flight_len - 3);
+			flight_len = 0;
+		}
+	}
+}
+
+/* The answer may come before the body has ended. */
+static void test_upgrade_answered_early(void)
+{
+	static const char head[] = UPGRADE "Content-Length: 5\r\n\r\n";
+	struct judge j;
+	size_t n;
+
+	for (int yes = 0; yes < 2; yes++) {
+		judge_init(&j);
+		CHECK(judge_feed(&j, (const uint8_t *)head, sizeof(head) - 1, &n) == JUDGE_NAMED);
+		judge_go_on(&j);
+		CHECK(judge_feed(&j, (const uint8_t *)"hel", 3, &n) == JUDGE_MORE && n == 3);
+		judge_upgraded(&j, yes);
+		CHECK(j.state == (yes ? JUDGE_OPAQUE : JUDGE_BODY));
+		CHECK(judge_feed(&j, (const uint8_t *)"lo", 2, &n) == JUDGE_MORE && n == 2);
+		CHECK(j.state == (yes ? JUDGE_OPAQUE : JUDGE_HEAD));
+	}
+}
+
 static void test_resume(void)
 {
 	static const char next[] = "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n";
@@ -254,6 +295,8 @@ int main(void)
 	test_http();
 	test_http_bad();
 	test_upgrade();
+	test_upgrade_with_body();
+	test_upgrade_answered_early();
 	test_resume();
 	judge_cleanup();
 	TEST_DONE("judge");
