@@ -15,6 +15,7 @@
 #include "bpf/rd.h"
 
 #define HTTP_HEAD_MAX 65536
+#define HTTP_METHOD_MAX 32
 
 enum { HTTP_BODY_NONE = 0, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
 
@@ -126,6 +127,12 @@ PURE int http_in_set(__u32 c, __u64 low, __u64 high)
 PURE int http_is_token(__u32 c)
 {
 	return http_in_set(c, 0x03ff6cfa00000000ULL, 0x57ffffffc7fffffeULL);
+}
+
+/* As methods are (IANA registry); "SSH-2.0-" is another protocol, though a token too. */
+PURE int http_is_method(__u32 c)
+{
+	return c - 'A' < 26 || c == '-';
 }
 
 /* RFC 3986 3.2.2 reg-name: letters, digits and -._~!$%&'()*+;= ; a comma would be a list. */
@@ -240,7 +247,8 @@ PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
 			w->method_end = at;
 			return HTTP_AT_TARGET;
 		}
-		return http_is_token(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
+		return http_is_method(c) && at - w->start < HTTP_METHOD_MAX ? HTTP_AT_METHOD :
+									      HTTP_AT_BAD;
 	}
 	if (c > ' ' && c < 0x7f)
 		return w->state;

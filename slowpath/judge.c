@@ -12,7 +12,6 @@
 
 /* Of a handshake record after the hello: so many bytes tell whether it could be another. */
 #define SECOND_HELLO_PEEK 5
-#define METHOD_MAX 32
 
 static SSL_CTX *ssl_ctx;
 
@@ -306,12 +305,12 @@ static size_t take_left(struct judge *j, size_t len, enum judge_state then)
 	return n;
 }
 
-/* An HTTP method is capital letters and hyphens, then a space; "SSH-2.0-" is another protocol. */
+/* Of another protocol is what http_parse() would not take for a method. */
 static bool could_be_method(const uint8_t *data, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && n < METHOD_MAX && ((data[n] >= 'A' && data[n] <= 'Z') || data[n] == '-'))
+	while (n < len && n < HTTP_METHOD_MAX && http_is_method(data[n]))
 		n++;
 	return n == len || data[n] == ' ';
 }

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "bpf/http.h"
 #include "tests/unit/test.h"
 
 #define FLIGHT_MAX 8192
@@ -195,6 +196,30 @@ static void test_http(void)
 	check_cuts("a.test", 4, 0, JUDGE_HEAD, flight_len);
 }
 
+/* Both paths take the same for a method: what is none is another protocol. */
+static void test_methods(void)
+{
+	static const char *const methods[] = {
+		"M-SEARCH", "VERSION-CONTROL", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF",
+		"M.X", "GET2", "Get", "G_T", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG",
+	};
+	struct http h;
+	struct rd in;
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+		bool good = i < 3;
+
+		put_text(methods[i]);
+		put_text(" / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+		rd_init(&in, flight, (uint32_t)flight_len);
+		CHECK(http_parse(in, &h) == (good ? PARSE_OK : PARSE_BAD));
+		if (good)
+			check_cuts("a.test", 1, 0, JUDGE_HEAD, flight_len);
+		else
+			check_cuts("", 0, REASON_NOT_TLS, JUDGE_FIRST, 0);
+	}
+}
+
 static void test_http_bad(void)
 {
 	size_t first;
@@ -293,6 +318,7 @@ int main(void)
 	test_tls_changed();
 	test_tls_bad();
 	test_http();
+	test_methods();
 	test_http_bad();
 	test_upgrade();
 	test_upgrade_with_body();
