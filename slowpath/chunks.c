@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "bpf/loop.h"
+#include "bpf/http.h"
 
 #define SIZE_DIGITS_MAX 15
 
@@ -16,6 +16,7 @@ enum {
 	AT_DATA_CR,
 	AT_DATA_LF,
 	AT_TRAILER, /* first byte of a trailer line */
+	AT_TRAILER_NAME,
 	AT_TRAILER_LINE,
 	AT_TRAILER_LF,
 	AT_LAST_LF,
@@ -60,6 +61,11 @@ static unsigned text_byte(struct http_chunks *c, uint8_t b, unsigned here, unsig
 	return here;
 }
 
+static unsigned name_byte(struct http_chunks *c, uint8_t b)
+{
+	return http_is_token(b) && ++c->trailer <= CHUNKS_TRAILER_MAX ? AT_TRAILER_NAME : AT_BAD;
+}
+
 static unsigned step(struct http_chunks *c, uint8_t b)
 {
 	switch (c->state) {
@@ -76,9 +82,9 @@ static unsigned step(struct http_chunks *c, uint8_t b)
 		c->left = 0;
 		return b == '\n' ? AT_SIZE : AT_BAD;
 	case AT_TRAILER:
-		if (b == ' ' || b == '\t') /* a folded line */
-			return AT_BAD;
-		return text_byte(c, b, AT_TRAILER_LINE, AT_LAST_LF);
+		return b == '\r' ? AT_LAST_LF : name_byte(c, b);
+	case AT_TRAILER_NAME:
+		return b == ':' ? AT_TRAILER_LINE : name_byte(c, b);
 	case AT_TRAILER_LINE:
 		return text_byte(c, b, AT_TRAILER_LINE, AT_TRAILER_LF);
 	case AT_TRAILER_LF:

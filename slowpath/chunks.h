@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a chunked body ends (RFC 9112 7.1). Strict: CRLF only, sizes of 1 to 15 hex digits,
- * extensions of visible characters, trailers of at most CHUNKS_TRAILER_MAX bytes.
+ * extensions of visible characters, trailers of at most CHUNKS_TRAILER_MAX bytes, each a name
+ * and a colon at least.
  */
 #ifndef SLUICE_SLOWPATH_CHUNKS_H
 #define SLUICE_SLOWPATH_CHUNKS_H

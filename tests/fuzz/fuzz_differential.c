@@ -142,7 +142,7 @@ static void compare_tls(const uint8_t *data, size_t size)
 struct theirs {
 	const char *field, *host;
 	size_t field_len, host_len;
-	unsigned hosts;
+	unsigned hosts, codings;
 	bool in_value, complete;
 	uint64_t content_length;
 	bool chunked;
@@ -155,6 +155,7 @@ static int on_field(http_parser *p, const char *at, size_t len)
 	t->field = at;
 	t->field_len = len;
 	t->in_value = false;
+	t->codings += len == 17 && strncasecmp(at, "transfer-encoding", len) == 0;
 	return 0;
 }
 
@@ -243,10 +244,12 @@ static void same_host(const struct http *h, const struct theirs *t)
 
 /*
  * Their list of methods is shorter than all tokens, and they mind some targets that mean nothing
- * to a boundary.
+ * to a boundary. A name that only begins like Transfer-Encoding they refuse as if it were it.
  */
-static bool they_refuse(enum http_errno e)
+static bool they_refuse(enum http_errno e, const struct theirs *t)
 {
+	if (e == HPE_UNEXPECTED_CONTENT_LENGTH || e == HPE_INVALID_TRANSFER_ENCODING)
+		return t->codings == 0;
 	return e == HPE_INVALID_METHOD || e == HPE_INVALID_URL || e == HPE_INVALID_HOST ||
 	       e == HPE_INVALID_PORT || e == HPE_INVALID_PATH || e == HPE_INVALID_QUERY_STRING ||
 	       e == HPE_INVALID_FRAGMENT;
@@ -258,7 +261,7 @@ static void compare_request(const uint8_t *data, size_t size, const struct http 
 	size_t used, end;
 	enum http_errno e = read_theirs(data, size, &t, &used);
 
-	if (they_refuse(e))
+	if (they_refuse(e, &t))
 		return;
 	if (h->body == HTTP_BODY_CHUNKED ? !t.chunked :
 					   t.chunked || t.content_length != h->body_len)

@@ -177,6 +177,11 @@ static void test_tls_bad(void)
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\0", 5, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_BAD_TLS && n == 0);
 	judge_init(&j);
+	/* The record goes on behind the hello: known before the rest is here, as the kernel does. */
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\x09\1\0\0", 8, &n) == JUDGE_MORE);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\x09\1\0\0\4", 9, &n) == JUDGE_BAD);
+	CHECK(j.reason == REASON_BAD_TLS && n == 0);
+	judge_init(&j);
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\2", 2, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_BAD_TLS);
 	put_hello("a b.test", 500);
@@ -222,6 +227,7 @@ static void test_methods(void)
 
 static void test_http_bad(void)
 {
+	static const char *const trailers[] = { "xy", "x y: z", ": x", " x: y", "x\ty:", "xy\r\n" };
 	size_t first;
 
 	put_text("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
@@ -234,6 +240,15 @@ static void test_http_bad(void)
 	first = flight_len;
 	put_text("zz\r\n");
 	check_cuts("a.test", 1, REASON_BAD_HTTP, JUDGE_CHUNKS, first);
+	for (size_t i = 0; i < sizeof(trailers) / sizeof(*trailers); i++) {
+		put_text("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+		first = flight_len;
+		put_text("0\r\n");
+		put_text(trailers[i]);
+		put_text("\r\n\r\n");
+		check_cuts("a.test", 1, REASON_BAD_HTTP, JUDGE_CHUNKS,
+			   first + 3 + strspn(trailers[i], "xy"));
+	}
 }
 
 static void test_upgrade(void)
