@@ -267,6 +267,9 @@ static void compare_request(const uint8_t *data, size_t size, const struct http 
 					   t.chunked || t.content_length != h->body_len)
 		abort();
 	same_host(h, &t);
+	/* in chunks or trailers, which the kernel never frames: they mind a length in a trailer */
+	if (h->body == HTTP_BODY_CHUNKED && e != HPE_OK && e != HPE_PAUSED)
+		return;
 	if (our_end(data, size, h, &end) && (e != HPE_PAUSED || !t.complete || used != end))
 		abort();
 }
