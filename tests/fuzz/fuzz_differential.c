@@ -143,7 +143,7 @@ struct theirs {
 	const char *field, *host;
 	size_t field_len, host_len;
 	unsigned hosts, codings;
-	bool in_value, complete;
+	bool in_value, head, complete; /* head: it is over, trailers may come */
 	uint64_t content_length;
 	bool chunked;
 };
@@ -163,7 +163,7 @@ static int on_value(http_parser *p, const char *at, size_t len)
 {
 	struct theirs *t = p->data;
 
-	if (t->in_value || t->field_len != 4 || strncasecmp(t->field, "host", 4) != 0)
+	if (t->head || t->in_value || t->field_len != 4 || strncasecmp(t->field, "host", 4) != 0)
 		return 0;
 	t->in_value = true;
 	t->hosts++;
@@ -178,6 +178,7 @@ static int on_headers(http_parser *p)
 
 	t->content_length = p->content_length == UINT64_MAX ? 0 : p->content_length;
 	t->chunked = p->flags & F_CHUNKED;
+	t->head = true;
 	return 0;
 }
 
