@@ -2,8 +2,8 @@
 /*
  * The head of an HTTP/1 request (RFC 9112), as far as it tells the host and where the body ends.
  * Whatever two servers could read differently is PARSE_BAD: bare CR or LF, folded lines, space
- * before a colon, two framings, a second Host, an authority that is not the Host. Pure code for
- * both sides; the kernel takes anything but PARSE_OK for "look".
+ * before a colon, a tab beside a host or a length, two framings, a second Host, an authority that
+ * is not the Host. Pure code for both sides; the kernel takes anything but PARSE_OK for "look".
  *
  * One byte a step, so that the verifier walks the step once. The step only finds the parts;
  * what the parts say is judged behind the loop, from offsets.
@@ -208,6 +208,8 @@ PURE __u32 http_value_byte(struct http_walk *w, __u32 c)
 {
 	if (c == '\r')
 		return http_value_end(w);
+	if (c == '\t' && w->field & HTTP_FRAMING) /* part of the value to some */
+		return HTTP_AT_BAD;
 	if (c == ' ' || c == '\t')
 		return w->field == HTTP_CONNECTION ? http_listed(w) : HTTP_AT_VALUE;
 	if (c < ' ' || c == 0x7f)

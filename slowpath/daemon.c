@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bpf/name.h"
 #include "common/log.h"
 #include "slowpath/access_log.h"
 #include "slowpath/conn.h"
@@ -22,6 +21,7 @@
 #include "slowpath/judge.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
+#include "slowpath/question.h"
 #include "slowpath/worker.h"
 
 #define ERR_LEN 512
@@ -207,62 +207,12 @@ static bool verb_reload(struct daemon *d, int argc, char **argv, bool json, stru
 	return true;
 }
 
-/* CLIENT NAME[:PORT]. An address in place of the name asks the address rules. */
-struct question {
-	struct cidr client;
-	uint8_t name[NAME_BUF];
-	uint32_t len;
-	struct in6_addr literal;
-	bool is_literal;
-	uint16_t port;
-};
-
-static bool parse_port(char *name, uint16_t *port)
-{
-	char *colon = strrchr(name, ':'), *end;
-	long n;
-
-	*port = 443;
-	if (!colon || (strchr(name, ':') != colon && colon[-1] != ']'))
-		return true;
-	n = strtol(colon + 1, &end, 10);
-	if (*end || end == colon + 1 || n < 1 || n > 65535)
-		return false;
-	*colon = '\0';
-	*port = (uint16_t)n;
-	return true;
-}
-
-static const char *parse_question(char **argv, struct question *q)
-{
-	struct cidr literal;
-	uint32_t numeric = 0;
-	struct rd in;
-
-	if (cidr_parse(argv[1], &q->client) != 0 || q->client.bits != 128)
-		return "CLIENT is not an address";
-	if (!parse_port(argv[2], &q->port))
-		return "the port is not 1 to 65535";
-	q->is_literal = true;
-	if (cidr_parse(argv[2], &literal) == 0 && literal.bits == 128) {
-		memcpy(&q->literal, literal.addr, sizeof(q->literal));
-		return NULL;
-	}
-	if (address_literal(argv[2], strlen(argv[2]), &q->literal) == 0)
-		return NULL;
-	q->is_literal = false;
-	rd_init(&in, (const uint8_t *)argv[2], (uint32_t)strlen(argv[2]));
-	if (name_normalise(in, q->name, &q->len, &numeric) != PARSE_OK || numeric)
-		return "NAME is not a host name";
-	return NULL;
-}
-
 static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
 {
 	struct question q = { .len = 0 };
 	struct policy_verdict v;
 	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
-	const char *wrong = parse_question(argv, &q);
+	const char *wrong = question_parse(argv[1], argv[2], &q);
 	uint32_t group;
 
 	(void)argc;

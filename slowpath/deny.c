@@ -9,7 +9,7 @@
 
 #include "bpf/abi.h"
 #include "common/cleanup.h"
-#include "slowpath/access_log.h"
+#include "slowpath/log_line.h"
 
 const uint8_t deny_tls_alert[DENY_TLS_LEN] = {
 	21,	    /* alert */

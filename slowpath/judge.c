@@ -110,13 +110,14 @@ static int reassemble(const uint8_t *data, size_t len, uint8_t *out, size_t *out
 			want = 4 + ((size_t)out[1] << 16 | (size_t)out[2] << 8 | out[3]);
 		if (want > JUDGE_BYTES_MAX)
 			return PARSE_BAD;
+		/* another message in the hello's last record: nobody sends that */
+		if (n + take >= 4 && n + record > want)
+			return PARSE_BAD;
 		n += take;
 		if (take < record)
-			return n > want ? PARSE_BAD : PARSE_MORE;
+			return PARSE_MORE;
 		off += TLS_HEADER_LEN + record;
 	}
-	if (n != want) /* another message in the hello's last record: nobody sends that */
-		return PARSE_BAD;
 	*out_len = n;
 	*used = off;
 	return PARSE_OK;

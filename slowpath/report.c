@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "slowpath/access_log.h"
 #include "slowpath/json.h"
+#include "slowpath/log_line.h"
 
 #define REPORT_LEN 8192 /* more than status, stats or one flow can need */
 

@@ -128,7 +128,7 @@ struct resolver {
 	struct resolver_stats stats;
 };
 
-uint64_t resolver_clock_skew_ms;
+uint64_t resolver_clock_skew_ms, resolver_clock_stands_at_ms;
 
 static uint64_t real_ms(void)
 {
@@ -140,7 +140,8 @@ static uint64_t real_ms(void)
 
 static uint64_t now_ms(void)
 {
-	return real_ms() + resolver_clock_skew_ms;
+	return (resolver_clock_stands_at_ms ? resolver_clock_stands_at_ms : real_ms()) +
+	       resolver_clock_skew_ms;
 }
 
 /* ---- name servers ---- */
@@ -472,7 +473,7 @@ static bool wire_place(struct resolver *r, const struct share *share)
 	else
 		return true;
 	r->stats.given_up++;
-	if (real_ms() - oldest->began_ms < JOSTLE_MS)
+	if (now_ms() - oldest->began_ms < JOSTLE_MS)
 		return false;
 	wire_give_up(oldest);
 	return true;
@@ -491,7 +492,7 @@ static bool wire_new(struct resolver *r, struct entry *e)
 	w->r = r;
 	w->e = e;
 	w->server = r->first;
-	w->began_ms = real_ms();
+	w->began_ms = now_ms();
 	if (!wire_send(w)) {
 		free(w);
 		return false;

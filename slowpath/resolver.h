@@ -69,6 +69,7 @@ struct resolver_stats {
 };
 void resolver_stats(const struct resolver *r, struct resolver_stats *out);
 
-extern uint64_t resolver_clock_skew_ms; /* for tests: added to the clock of the cache */
+/* For tests: added to the clock of the cache and of the oldest question; where it stands, if not 0. */
+extern uint64_t resolver_clock_skew_ms, resolver_clock_stands_at_ms;
 
 #endif

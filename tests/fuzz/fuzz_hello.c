@@ -4,9 +4,15 @@
 #include <stdint.h>
 
 #include "bpf/hello.h"
+#include "tests/fuzz/tls_repair.h"
 #include "tests/unit/openssl_hello.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+	return repair_mutate(data, size, max, seed);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A fuzzer's harness without the fuzzer: feeds it every file named, and every file below every
-// folder named. Finding none at all is a failure.
+// folder named; libFuzzer's options are not for it. Finding none at all is a failure.
 #include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 
 static unsigned replayed;
 
@@ -32,10 +33,19 @@ static int feed(const char *path, const struct stat *st, int kind, struct FTW *f
 	return 0;
 }
 
+/* for harnesses that bring a mutator, which only a fuzzer calls */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max)
+{
+	(void)data;
+	(void)size;
+	(void)max;
+	abort();
+}
+
 int main(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
-		if (nftw(argv[i], feed, 16, FTW_PHYS) != 0) {
+		if (argv[i][0] != '-' && nftw(argv[i], feed, 16, FTW_PHYS) != 0) {
 			fprintf(stderr, "%s: cannot be read\n", argv[i]);
 			return 1;
 		}

@@ -209,6 +209,23 @@ def another_name_after_a_long_talk_is_denied(t):
 
 
 @test()
+def an_upgrade_with_a_body_is_answered(t):
+    """As curl --http2 -d sends it: the server waits for the body, and the body for nobody."""
+    def server(sock):
+        data = b""
+        while not data.endswith(b"\r\n\r\nhello"):
+            data += sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    with t.raw_server(server, port=80), t.connect("raw", 80) as sock:
+        sock.sendall(get("raw.test", "/", "Upgrade: h2c", "Connection: Upgrade",
+                         "Content-Length: 5") + b"hello")
+        data, _ = tls.read_to_end(sock)
+        assert data.endswith(b"ok"), data
+    t.logged(name="raw.test", reason="ok")
+
+
+@test()
 def upgrade_makes_the_connection_opaque(t):
     def server(sock):
         data = b""

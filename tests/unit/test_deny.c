@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "bpf/abi.h"
-#include "slowpath/access_log.h"
+#include "slowpath/log_line.h"
 #include "tests/unit/test.h"
 
 static void check_http(const char *page, const char *name, unsigned reason, const char *body)

@@ -74,7 +74,7 @@ static void is_host(struct http h, const char *host, unsigned port)
 static void hosts(void)
 {
 	is_host(GOOD(GET(HOST)), "a", 0);
-	is_host(GOOD(GET("hOsT:\t  A.Example.\t \r\n")), "A.Example.", 0);
+	is_host(GOOD(GET("hOsT:   A.Example.  \r\n")), "A.Example.", 0);
 	is_host(GOOD(GET("Host:a.example:8080\r\nX: y\r\n")), "a.example", 8080);
 	is_host(GOOD(GET("X: y\r\nHost: a:1\r\n")), "a", 1);
 	is_host(GOOD(GET("Host: a:65535\r\n")), "a", 65535);
@@ -83,7 +83,7 @@ static void hosts(void)
 	is_host(GOOD(GET("X-Host: b\r\nHost: a\r\nHosts: c\r\nHos: d\r\n")), "a", 0);
 	CHECK(!GOOD(GET("")).has_host);
 	CHECK(!GOOD(GET("Host:\r\n")).has_host);
-	CHECK(!GOOD(GET("Host: \t \r\n")).has_host);
+	CHECK(!GOOD(GET("Host:   \r\n")).has_host);
 	BAD(GET(HOST HOST));
 	BAD(GET(HOST "HOST: b\r\n"));
 	BAD(GET("Host:\r\nHost: a\r\n"));
@@ -189,6 +189,8 @@ static void header_lines(void)
 	BAD(GET(" Host: a\r\n"));
 	BAD(GET(HOST " b\r\n"));
 	BAD(GET(HOST "\tb\r\n"));
+	BAD(GET("Host:\ta\r\n"));
+	BAD(GET("Host: a\t\r\n"));
 	BAD(GET(HOST ": b\r\n"));
 	BAD(GET(HOST "X\r\n"));
 	BAD(GET(HOST "X(: b\r\n"));
@@ -215,7 +217,7 @@ static void bodies(void)
 {
 	is_body(GOOD(GET(HOST)), HTTP_BODY_NONE, 0);
 	is_body(GOOD(GET(HOST CL(" 0"))), HTTP_BODY_NONE, 0);
-	is_body(GOOD(GET(HOST CL("12\t"))), HTTP_BODY_LENGTH, 12);
+	is_body(GOOD(GET(HOST CL("12  "))), HTTP_BODY_LENGTH, 12);
 	is_body(GOOD(GET(HOST "cOnTeNt-LENGTH: 7\r\n")), HTTP_BODY_LENGTH, 7);
 	is_body(GOOD(GET(CL(" 999999999999999999"))), HTTP_BODY_LENGTH, 999999999999999999);
 	is_body(GOOD(GET("Content-Lengt: 1\r\nContent-Lengthx: 2\r\nXContent-Length: 3\r\n")),
@@ -233,7 +235,12 @@ static void bodies(void)
 	BAD(GET("Content_Length: 1\r\n"));
 	BAD(GET("CONTENT_LENGTH: 1\r\n"));
 	is_body(GOOD(GET(TE(" chunked"))), HTTP_BODY_CHUNKED, 0);
-	is_body(GOOD(GET(TE("\tCHUNKED \t"))), HTTP_BODY_CHUNKED, 0);
+	is_body(GOOD(GET(TE("  CHUNKED  "))), HTTP_BODY_CHUNKED, 0);
+	/* a tab is not space to all: http-parser does not know "chunked\t" */
+	BAD(GET(HOST CL("12\t")));
+	BAD(GET(HOST CL("\t12")));
+	BAD(GET(TE("chunked\t")));
+	BAD(GET(TE("\tchunked")));
 	BAD(GET(TE("")));
 	BAD(GET(TE(" identity")));
 	BAD(GET(TE(" chunked,")));

@@ -176,6 +176,11 @@ static void test_tls_bad(void)
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\0", 5, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_BAD_TLS && n == 0);
 	judge_init(&j);
+	/* The record goes on behind the hello: known before the rest is here, as the kernel does. */
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\x09\1\0\0", 8, &n) == JUDGE_MORE);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\x09\1\0\0\4", 9, &n) == JUDGE_BAD);
+	CHECK(j.reason == REASON_BAD_TLS && n == 0);
+	judge_init(&j);
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\2", 2, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_BAD_TLS);
 	put_hello("a b.test", 500);

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Squid's native format and JSON. Names are the client's: nothing in them ends a field or a line.
+#include "slowpath/log_line.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bpf/abi.h"
+#include "slowpath/json.h"
+
+static const char *const words[REASON_COUNT] = {
+	[REASON_OK] = "ok",
+	[REASON_POLICY] = "policy",
+	[REASON_NO_SNI] = "no_sni",
+	[REASON_BAD_NAME] = "bad_name",
+	[REASON_BAD_TLS] = "bad_tls",
+	[REASON_TLS_VERSION] = "tls_version",
+	[REASON_NOT_TLS] = "not_tls",
+	[REASON_BAD_HTTP] = "bad_http",
+	[REASON_NO_HOST] = "no_host",
+	[REASON_NAME_CHANGED] = "name_changed",
+	[REASON_UNRESOLVED] = "unresolved",
+	[REASON_BAD_DESTINATION] = "bad_destination",
+	[REASON_HELLO_TIMEOUT] = "hello_timeout",
+	[REASON_LIMIT] = "limit",
+	[REASON_LOOP] = "loop",
+	[REASON_UPSTREAM_REFUSED] = "upstream_refused",
+	[REASON_UPSTREAM_TIMEOUT] = "upstream_timeout",
+	[REASON_UPSTREAM_RESET] = "upstream_reset",
+};
+
+const char *reason_word(unsigned reason)
+{
+	return reason < REASON_COUNT ? words[reason] : "?";
+}
+
+const char *proto_word(unsigned proto)
+{
+	return proto == PROTO_TLS ? "tls" : proto == PROTO_HTTP ? "http" : "none";
+}
+
+/* Percent-encodes what could end a field or a line, or be taken for an escape. */
+static void escape(char *out, size_t size, const char *s)
+{
+	size_t n = 0;
+
+	for (; *s && n + 4 < size; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c <= 0x20 || c >= 0x7f || strchr("%\"\\", c))
+			n += (size_t)snprintf(out + n, size - n, "%%%02X", c);
+		else
+			out[n++] = (char)c;
+	}
+	out[n] = '\0';
+}
+
+static bool is_denied(const struct access_entry *e)
+{
+	return !e->allowed || !e->enforced;
+}
+
+/* As Squid has it: 403 was refused, 503 found nobody; TCP_DENIED/200 is ours, and says that
+   it would have been refused (enforce = no). */
+static int squid_status(const struct access_entry *e)
+{
+	if (is_denied(e) && e->enforced)
+		return 403;
+	return e->connected ? 200 : 503;
+}
+
+static size_t format_squid(const struct access_entry *e, char *line, size_t size)
+{
+	struct endpoint_addr target = { .ip = e->dst.ip, .port = e->port };
+	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT], text[NAME_BUF * 3 + ADDRESS_TEXT];
+	int status = squid_status(e);
+	size_t len;
+	int n;
+
+	if (e->name[0]) {
+		escape(text, sizeof(text) - 8, e->name);
+		len = strlen(text);
+		snprintf(text + len, sizeof(text) - len, ":%u", e->port);
+	} else {
+		address_print(&target, true, text);
+	}
+	n = snprintf(line, size,
+		     "%9lld.%03d %6" PRIu64 " %s %s/%03d %" PRIu64 " CONNECT %s - %s/%s -\n",
+		     (long long)e->end.tv_sec, (int)(e->end.tv_nsec / 1000000), e->duration_ms,
+		     address_print(&e->client, false, client),
+		     is_denied(e) ? "TCP_DENIED" : "TCP_TUNNEL", status, e->bytes_down, text,
+		     status == 200 ? "HIER_DIRECT" : "HIER_NONE",
+		     status == 200 ? address_print(&e->dst, false, dst) : "-");
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+static void iso_time(const struct timespec *ts, char out[40])
+{
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&ts->tv_sec, &tm);
+	n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + n, 40 - n, ".%03dZ", (int)(ts->tv_nsec / 1000000));
+}
+
+static size_t format_json(const struct access_entry *e, char *line, size_t size)
+{
+	char text[ADDRESS_TEXT], time[40];
+	struct json j;
+	size_t len;
+
+	iso_time(&e->end, time);
+	json_init(&j, line, size - 1);
+	json_open(&j, NULL, '{');
+	json_string(&j, "time", time);
+	json_string(&j, "client", address_print(&e->client, false, text));
+	json_number(&j, "client_port", e->client.port);
+	json_string(&j, "group", e->group);
+	json_string(&j, "name", e->name);
+	json_number(&j, "port", e->port);
+	json_string(&j, "proto", proto_word(e->proto));
+	json_string(&j, "verdict", is_denied(e) ? "deny" : "allow");
+	json_string(&j, "reason", reason_word(e->reason));
+	json_string(&j, "rule", e->rule);
+	json_string(&j, "path", e->path);
+	json_number(&j, "bytes_up", e->bytes_up);
+	json_number(&j, "bytes_down", e->bytes_down);
+	json_number(&j, "duration_ms", e->duration_ms);
+	json_string(&j, "dst", address_print(&e->dst, false, text));
+	json_bool(&j, "connected", e->connected);
+	json_bool(&j, "enforced", e->enforced);
+	if (e->proto == PROTO_HTTP)
+		json_number(&j, "requests", e->requests);
+	json_close(&j, '}');
+	len = json_done(&j);
+	if (len == 0)
+		return 0;
+	line[len++] = '\n';
+	return len;
+}
+
+size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line,
+		size_t size)
+{
+	return format == LOG_JSON ? format_json(e, line, size) : format_squid(e, line, size);
+}

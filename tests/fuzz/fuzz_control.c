@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Any bytes to the control socket, in pieces: one answer, at most one request out of it, of words
+// that are words; and any words as the question of `explain`. The first byte says how the rest
+// is cut.
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bpf/name.h"
+#include "slowpath/control.h"
+#include "slowpath/question.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct event_base *base;
+static struct sockaddr_un at = { .sun_family = AF_UNIX };
+static unsigned requests;
+
+static void check_question(const char *client, char *name)
+{
+	struct question q;
+	uint8_t again[NAME_BUF];
+	uint32_t len, numeric;
+	struct rd in;
+
+	if (question_parse(client, name, &q))
+		return;
+	if (q.port == 0 || q.client.bits != 128)
+		abort();
+	if (q.is_literal)
+		return;
+	rd_init(&in, q.name, q.len);
+	if (name_normalise(in, again, &len, &numeric) != PARSE_OK || len != q.len || numeric ||
+	    memcmp(again, q.name, len) != 0)
+		abort();
+}
+
+static bool handle(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	(void)arg;
+	(void)json;
+	requests++;
+	if (argc < 1 || argc > CONTROL_WORDS)
+		abort();
+	for (int i = 0; i < argc; i++) {
+		if (!argv[i][0])
+			abort();
+		for (const char *p = argv[i]; *p; p++)
+			if (*p <= ' ' || *p > '~')
+				abort();
+	}
+	evbuffer_add_printf(out, "%s", argv[0]);
+	if (argc == 3)
+		check_question(argv[1], argv[2]);
+	return argc % 2;
+}
+
+/* A daemon whose socket has no file: nothing is left behind, however we end. */
+static void open_daemon(void)
+{
+	char folder[] = "/tmp/sluice-fuzz-XXXXXX", path[64];
+	static struct control *control;
+	int fd;
+
+	base = event_base_new();
+	if (!base || !mkdtemp(folder))
+		abort();
+	snprintf(path, sizeof(path), "%s/s", folder);
+	if (control_open(&control, base, path, handle, NULL) != 0)
+		abort();
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || unlink(path) != 0 || rmdir(folder) != 0)
+		abort();
+	snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d", fd);
+}
+
+static void turn(void)
+{
+	event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void say(int fd, const uint8_t *data, size_t size, size_t piece)
+{
+	turn();
+	while (size) {
+		size_t n = piece < size ? piece : size;
+
+		/* it may have answered, and hung up on the rest */
+		if (send(fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			return;
+		data += n;
+		size -= n;
+		turn();
+	}
+	shutdown(fd, SHUT_WR);
+}
+
+/* All it says until it hangs up. */
+static size_t hear(int fd, char *text, size_t room)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	for (;;) {
+		turn();
+		n = recv(fd, text + len, room - len, MSG_DONTWAIT);
+		if (n > 0)
+			len += (size_t)n;
+		else if (n == 0 || errno != EAGAIN)
+			return len;
+	}
+}
+
+static void check_answer(const char *text, size_t len, const uint8_t *data, size_t size)
+{
+	bool ok = len >= 3 && memcmp(text, "ok\n", 3) == 0;
+
+	if (requests > 1 || (ok && requests != 1))
+		abort();
+	if (len && !ok && (len < 8 || memcmp(text, "error\n", 6) != 0 || text[len - 1] != '\n'))
+		abort();
+	/* whoever says a whole line, or too much of one, is answered */
+	if (len == 0 && (memchr(data, '\n', size) || size > CONTROL_LINE))
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char text[2 * CONTROL_LINE];
+	size_t len;
+	int fd;
+
+	if (size < 1 || size > 2 * CONTROL_LINE)
+		return 0;
+	if (!base)
+		open_daemon();
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0)
+		abort();
+	requests = 0;
+	say(fd, data + 1, size - 1, data[0] ? data[0] : size);
+	len = hear(fd, text, sizeof(text));
+	check_answer(text, len, data + 1, size - 1);
+	close(fd);
+	turn();
+	return 0;
+}
