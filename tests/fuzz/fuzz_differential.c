@@ -168,6 +168,8 @@ static int on_value(http_parser *p, const char *at, size_t len)
 	t->in_value = true;
 	t->hosts++;
 	t->host = at;
+	while (len && at[len - 1] == ' ') /* not part of the value, RFC 9110 5.5 */
+		len--;
 	t->host_len = len;
 	return 0;
 }

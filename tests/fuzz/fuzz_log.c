@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	e.port = (uint16_t)(data[3] << 8 | data[4]);
 	memset(&e.client.ip, data[5], sizeof(e.client.ip));
 	memset(&e.dst.ip, data[6], sizeof(e.dst.ip));
-	e.end.tv_sec = data[7] << 24;
+	e.end.tv_sec = (time_t)data[7] << 24;
 	data += 8;
 	size -= 8;
 	e.name = name = next_word(&data, &size, NAME_MAX_LEN);
