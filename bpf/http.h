@@ -582,29 +582,37 @@ PURE void http_begin(struct http_walk *w, const struct rd *in)
 	http_span_begin(&w->coding);
 }
 
-/* As http_parse(), but *h, all zero at first, is written to on failure too. */
+/*
+ * From where the walk stopped to the end of w->in, which has what it had and perhaps more. As
+ * http_parse(), but *h, all zero at first, is written to on failure too.
+ */
+PURE int http_go_on(struct http_walk *w, struct http *h)
+{
+	loop(LOOP_INPUT, http_byte, w);
+	if (w->state == HTTP_AT_BAD || w->in.off - w->start > HTTP_HEAD_MAX)
+		return PARSE_BAD;
+	/* the lines that are complete, though the head may not be */
+	if (w->version_end && (http_judge_request(w, h) != PARSE_OK ||
+			       http_judge_host(w, h) != PARSE_OK ||
+			       http_judge_body(w, h) != PARSE_OK))
+		return PARSE_BAD;
+	if (w->state != HTTP_AT_END)
+		return PARSE_MORE;
+	h->used = w->in.off - w->start;
+	/* RFC 9110 7.8: not in 1.0. To HTTP/2, whose requests nobody would judge, no server changes
+	   without the settings (RFC 7540 3.2.1); and if one does, the preface behind it is bad. */
+	h->upgrade = h->minor && (w->seen & (HTTP_UPGRADE | HTTP_HTTP2_SETTINGS)) == HTTP_UPGRADE;
+	h->connection_close = w->listed & HTTP_CLOSE ||
+			      (!h->minor && !(w->listed & HTTP_KEEP_ALIVE));
+	return PARSE_OK;
+}
+
 PART int http_head(const struct rd *in, struct http *h)
 {
 	struct http_walk w;
 
 	http_begin(&w, in);
-	loop(LOOP_INPUT, http_byte, &w);
-	if (w.state == HTTP_AT_BAD || w.in.off - in->off > HTTP_HEAD_MAX)
-		return PARSE_BAD;
-	/* the lines that are complete, though the head may not be */
-	if (w.version_end && (http_judge_request(&w, h) != PARSE_OK ||
-			      http_judge_host(&w, h) != PARSE_OK ||
-			      http_judge_body(&w, h) != PARSE_OK))
-		return PARSE_BAD;
-	if (w.state != HTTP_AT_END)
-		return PARSE_MORE;
-	h->used = w.in.off - in->off;
-	/* RFC 9110 7.8: not in 1.0. To HTTP/2, whose requests nobody would judge, no server changes
-	   without the settings (RFC 7540 3.2.1); and if one does, the preface behind it is bad. */
-	h->upgrade = h->minor && (w.seen & (HTTP_UPGRADE | HTTP_HTTP2_SETTINGS)) == HTTP_UPGRADE;
-	h->connection_close = w.listed & HTTP_CLOSE ||
-			      (!h->minor && !(w.listed & HTTP_KEEP_ALIVE));
-	return PARSE_OK;
+	return http_go_on(&w, h);
 }
 
 /*

@@ -7,8 +7,6 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#include "bpf/hello.h"
-#include "bpf/http.h"
 
 /* Of a handshake record after the hello: so many bytes tell whether it could be another. */
 #define SECOND_HELLO_PEEK 5
@@ -83,44 +81,65 @@ static bool openssl_agrees(const uint8_t *flight, size_t len, const struct hello
 	return seen.called && seen.agrees;
 }
 
-/*
- * Puts the handshake message together out of its records. PARSE_OK: out holds it (JUDGE_BYTES_MAX
- * bytes), *out_len its length, *used the bytes of the records.
- */
-static int reassemble(const uint8_t *data, size_t len, uint8_t *out, size_t *out_len, size_t *used)
+/* A record of the hello, of whose payload `have` bytes are here. What is bad is bad at once. */
+static int scan_record(struct hello_scan *s, const uint8_t *payload, size_t have, size_t record)
 {
-	size_t off = 0, n = 0, want = 4;
+	for (size_t i = 0; i < have && s->n + i < HELLO_HEADER_LEN; i++)
+		s->head[s->n + i] = payload[i];
+	if (s->n + have > 0 && s->head[0] != HELLO_TYPE)
+		return PARSE_BAD;
+	if (s->n + have >= HELLO_HEADER_LEN)
+		s->want = HELLO_HEADER_LEN +
+			  ((size_t)s->head[1] << 16 | (size_t)s->head[2] << 8 | s->head[3]);
+	/* the last: another message behind the hello, in its record; nobody sends that */
+	if (s->want > JUDGE_BYTES_MAX || s->n + record > JUDGE_BYTES_MAX ||
+	    (s->n + have >= HELLO_HEADER_LEN && s->n + record > s->want))
+		return PARSE_BAD;
+	return have < record ? PARSE_MORE : PARSE_OK;
+}
 
-	while (n < want) {
-		const uint8_t *h = data + off;
-		size_t left = len - off, record, take;
+/*
+ * Looks for the end of the hello that begins at data[0], from the record on where it stopped: who
+ * sends single bytes must not have all of them gone over for each. PARSE_OK: the message has s->n
+ * bytes, its records s->off.
+ */
+static int find_end(struct hello_scan *s, const uint8_t *data, size_t len)
+{
+	int rc;
 
-		if ((left >= 1 && h[0] != TLS_HANDSHAKE) || (left >= 2 && h[1] != 3))
+	if (s->want == 0)
+		s->want = HELLO_HEADER_LEN;
+	while (s->n < s->want) {
+		const uint8_t *h = data + s->off;
+		size_t left = len - s->off, record;
+
+		if ((left >= 1 && h[0] != TLS_HANDSHAKE) || (left >= 2 && h[1] != TLS_MAJOR))
 			return PARSE_BAD;
 		if (left < TLS_HEADER_LEN)
 			return PARSE_MORE;
+		left -= TLS_HEADER_LEN;
 		record = (size_t)h[3] << 8 | h[4];
-		if (record == 0 || record > TLS_RECORD_MAX || n + record > JUDGE_BYTES_MAX)
+		if (record == 0 || record > TLS_RECORD_MAX)
 			return PARSE_BAD;
-		take = left - TLS_HEADER_LEN < record ? left - TLS_HEADER_LEN : record;
-		memcpy(out + n, h + TLS_HEADER_LEN, take);
-		if (n == 0 && take > 0 && out[0] != HELLO_TYPE)
-			return PARSE_BAD;
-		if (n < 4 && n + take >= 4)
-			want = 4 + ((size_t)out[1] << 16 | (size_t)out[2] << 8 | out[3]);
-		if (want > JUDGE_BYTES_MAX)
-			return PARSE_BAD;
-		/* another message in the hello's last record: nobody sends that */
-		if (n + take >= 4 && n + record > want)
-			return PARSE_BAD;
-		n += take;
-		if (take < record)
-			return PARSE_MORE;
-		off += TLS_HEADER_LEN + record;
+		rc = scan_record(s, h + TLS_HEADER_LEN, left < record ? left : record, record);
+		if (rc != PARSE_OK)
+			return rc;
+		s->n += record;
+		s->off += TLS_HEADER_LEN + record;
 	}
-	*out_len = n;
-	*used = off;
 	return PARSE_OK;
+}
+
+/* What `len` bytes of whole records carry; out has room for JUDGE_BYTES_MAX, which is enough. */
+static void gather(const uint8_t *records, size_t len, uint8_t *out)
+{
+	size_t record;
+
+	for (size_t off = 0; off < len; off += TLS_HEADER_LEN + record) {
+		record = (size_t)records[off + 3] << 8 | records[off + 4];
+		memcpy(out, records + off + TLS_HEADER_LEN, record);
+		out += record;
+	}
 }
 
 /* Fills the judgement's name from raw bytes. */
@@ -159,15 +178,17 @@ static int feed_hello(struct judge *j, const uint8_t *data, size_t len)
 	static __thread uint8_t message[JUDGE_BYTES_MAX];
 	bool first = j->state == JUDGE_FIRST;
 	struct hello h = { 0 };
-	size_t message_len, used;
+	int parsed = find_end(&j->scan, data, len);
+	size_t used = j->scan.off;
 	struct rd in;
-	int parsed = reassemble(data, len, message, &message_len, &used);
 
 	if (parsed == PARSE_MORE)
 		return len >= JUDGE_BYTES_MAX ? bad(j, REASON_BAD_TLS) : JUDGE_MORE;
 	if (parsed != PARSE_OK)
 		return bad(j, REASON_BAD_TLS);
-	rd_init(&in, message, (uint32_t)message_len);
+	gather(data, used, message);
+	rd_init(&in, message, (uint32_t)j->scan.n);
+	memset(&j->scan, 0, sizeof(j->scan));
 	if (hello_message(in, &h) != PARSE_OK || !openssl_agrees(data, used, &h))
 		return bad(j, REASON_BAD_TLS);
 	if (!first && (j->missing ? h.has_name : !h.has_name || name_changed(j, h.name)))
@@ -254,17 +275,31 @@ static enum judge_state after_head(struct judge *j, const struct http *h)
 	return h->body_len ? JUDGE_BODY : after_request(j);
 }
 
+/* http_parse() from where it stopped; h is all zero at first. */
+static int parse_head(struct judge *j, const uint8_t *data, size_t len, struct http *h)
+{
+	struct rd in;
+
+	if (flight_proto(data[0]) != PROTO_HTTP)
+		return PARSE_BAD;
+	rd_init(&in, data, (uint32_t)len);
+	if (!j->head_begun)
+		http_begin(&j->head, &in);
+	j->head_begun = true;
+	j->head.in.buf = data;
+	j->head.in.end = (uint32_t)len;
+	return http_go_on(&j->head, h);
+}
+
 static int feed_head(struct judge *j, const uint8_t *data, size_t len)
 {
 	struct http h = { 0 };
-	struct rd in;
-	int parsed;
+	int parsed = parse_head(j, data, len < JUDGE_BYTES_MAX ? len : JUDGE_BYTES_MAX, &h);
 
-	rd_init(&in, data, (uint32_t)(len < JUDGE_BYTES_MAX ? len : JUDGE_BYTES_MAX));
-	parsed = http_parse(in, &h);
 	if (parsed == PARSE_MORE && len < JUDGE_BYTES_MAX)
 		return JUDGE_MORE;
 	j->proto = PROTO_HTTP;
+	j->head_begun = false;
 	if (parsed != PARSE_OK)
 		return bad(j, REASON_BAD_HTTP);
 	if (j->requests++) {

@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 #include "bpf/abi.h"
+#include "bpf/hello.h"
+#include "bpf/http.h"
 #include "slowpath/answer.h"
 #include "slowpath/chunks.h"
 
@@ -51,6 +53,15 @@ struct judge {
 	size_t name_len;
 	bool numeric; /* the name is an address literal or looks like a number */
 	bool missing; /* with JUDGE_NAMED: there is no name at all (no_sni, no_host) */
+
+	/* of a hello or head that is not whole: how far it has been looked at */
+	struct hello_scan {
+		size_t n, off;	/* bytes of the message in whole records, bytes of those records */
+		size_t want;	/* bytes of the message, as far as is known; 0: not begun */
+		uint8_t head[HELLO_HEADER_LEN];
+	} scan;
+	struct http_walk head;
+	bool head_begun;
 
 	uint64_t left; /* of the record or body */
 	struct http_chunks chunks;
