@@ -289,7 +289,7 @@ enum {
 
 /* *state of tls_records(), kept by the caller from one call to the next; 0 at first. */
 #define TLS_SEEN_CCS 1	  /* ChangeCipherSpec: handshake records may be encrypted from here on */
-#define TLS_SEEN_SEALED 2 /* a handshake record after it that did not look like a hello */
+#define TLS_SEEN_SEALED 2 /* a record after it that began like a hello, and was let through */
 
 #define TLS_RECORDS_MAX 16
 
@@ -302,9 +302,10 @@ struct tls_walk {
 /*
  * May this handshake record begin, or go on with, a ClientHello? Before ChangeCipherSpec the
  * type byte is in the clear and tells. After it the record is either the second hello of
- * TLS 1.3 or the encrypted Finished of TLS 1.2, which is one record of noise: let that through
- * unless it reads as a hello, and let nothing follow it, so that a hello in pieces does not get
- * by under a first piece that reads as noise.
+ * TLS 1.3 or the encrypted Finished of TLS 1.2, a record of noise, of which clients with NPN or
+ * channel ids send two. What does not begin as a hello is none: a server that waits for one ends
+ * the connection there. What does and reads as no hello for the rest is let through, and nothing
+ * behind it, so that a hello in pieces does not get by under a first piece that reads as noise.
  */
 PURE int tls_may_be_hello(struct rd record, __u32 *state)
 {
@@ -317,9 +318,9 @@ PURE int tls_may_be_hello(struct rd record, __u32 *state)
 		return type == HELLO_TYPE;
 	if (*state & TLS_SEEN_SEALED)
 		return 1;
-	*state |= TLS_SEEN_SEALED;
 	if (type != HELLO_TYPE)
 		return 0;
+	*state |= TLS_SEEN_SEALED;
 	return len < HELLO_HEADER_LEN + 2 || (body >> 16 <= 2 && major == TLS_MAJOR) ||
 	       body + HELLO_HEADER_LEN == len;
 }

@@ -210,9 +210,9 @@ static bool could_be_hello(struct judge *j, const uint8_t *payload, size_t recor
 		return payload[0] == HELLO_TYPE;
 	if (j->seen & TLS_SEEN_SEALED)
 		return true;
-	j->seen |= TLS_SEEN_SEALED;
 	if (payload[0] != HELLO_TYPE)
 		return false;
+	j->seen |= TLS_SEEN_SEALED;
 	return record <= SECOND_HELLO_PEEK || (payload[1] <= 2 && payload[4] == TLS_MAJOR) ||
 	       ((size_t)payload[1] << 16 | (size_t)payload[2] << 8 | payload[3]) +
 			       HELLO_HEADER_LEN == record;

@@ -270,11 +270,12 @@ static void boundaries(void)
 	after(TLS_BOUNDARY, 0, 0, EXTS(""));
 	after(TLS_BOUNDARY, 0, TLS_SEEN_CCS, EXTS(CCS));
 	after(TLS_BOUNDARY, 0, 0, EXTS(ALERT));
-	after(TLS_BOUNDARY, 0, 3, EXTS(KEYS CCS NOISE));
-	after(TLS_BOUNDARY, 1, 3, EXTS(NOISE));
+	after(TLS_BOUNDARY, 0, 1, EXTS(KEYS CCS NOISE));
+	after(TLS_BOUNDARY, 1, 1, EXTS(NOISE));
+	after(TLS_BOUNDARY, 0, 1, EXTS(KEYS CCS NOISE NOISE)); /* NPN: NextProtocol and Finished */
 	after(TLS_OPAQUE, 0, 0, EXTS(DATA));
 	after(TLS_OPAQUE, 3, 3, EXTS(DATA "anything"));
-	after(TLS_OPAQUE, 0, 3, EXTS(KEYS CCS NOISE DATA));
+	after(TLS_OPAQUE, 0, 1, EXTS(KEYS CCS NOISE DATA));
 	after(TLS_LOOK, 0, 0, EXTS("\x17\3\3\0\0"));
 	after(TLS_LOOK, 0, 0, EXTS("\x17\3\3\x41\1"));
 	after(TLS_OPAQUE, 0, 0, EXTS("\x17\3\3\x41\0"));
@@ -301,8 +302,9 @@ static void second_hellos(void)
 	after(TLS_BOUNDARY, 1, 3, EXTS("\x16\3\3\0\7\1\0\1\0\4zz"));
 	after(TLS_LOOK, 1, 1, EXTS("\x16\3\3\0\7\1\0\0\3\4zz")); /* whole, of another version */
 	after(TLS_LOOK, 0, 0, EXTS("\x16\3\3\0\7\1\0\1\0\4zz")); /* in the clear: any first byte 1 */
-	after(TLS_LOOK, 3, 3, EXTS(NOISE));			 /* nothing follows a Finished */
-	after(TLS_LOOK, 1, 1, EXTS(NOISE NOISE));
+	/* nothing follows what began like a hello and was none, as far as it went */
+	after(TLS_LOOK, 3, 3, EXTS(NOISE));
+	after(TLS_LOOK, 1, 1, EXTS("\x16\3\3\0\7\1\3\1\0\3zz" NOISE));
 }
 
 int main(void)

@@ -164,6 +164,20 @@ static void test_tls_changed(void)
 	}
 }
 
+/* Clients with NPN send NextProtocol and Finished, both sealed, behind ChangeCipherSpec. */
+static void test_tls_sealed(void)
+{
+	static const uint8_t noise[60] = "\xa7 is not the type of a hello";
+	size_t before;
+
+	put_hello("a.test", 500);
+	record(20, (const uint8_t *)"\1", 1);
+	record(22, noise, sizeof(noise));
+	record(22, noise, 40);
+	before = flight_len;
+	check_cuts("a.test", 1, 0, JUDGE_RECORDS, before);
+}
+
 static void test_tls_bad(void)
 {
 	struct judge j;
@@ -319,6 +333,7 @@ int main(void)
 		return 1;
 	test_tls();
 	test_tls_changed();
+	test_tls_sealed();
 	test_tls_bad();
 	test_http();
 	test_http_bad();
