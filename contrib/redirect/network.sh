@@ -4,6 +4,7 @@
 # Sourced by the tests of the redirect rules: counting, and a client, a gateway and a server in
 # namespaces, named by files in $scratch.
 
+readonly python=/usr/bin/python3 leaktest=$here/../leaktest
 passed=0 failed=0
 
 # expect TITLE WANTED SEEN
@@ -15,6 +16,28 @@ expect() {
 		echo "NOT OK  $1: wanted '$2', got '$3'"
 		failed=$((failed + 1))
 	fi
+}
+
+# one_lab FUNCTION NAME: with a scratch and a count of its own
+one_lab() {
+	local scratch=$scratch/$2 passed=0 failed=0
+	mkdir "$scratch"
+	"$1" "$2"
+	echo "$passed $failed" >"$scratch/count"
+}
+
+# in_labs FUNCTION NAME...: FUNCTION NAME for each at once. Adds to passed and failed; a lab that
+# died has not counted, and is a failure.
+in_labs() {
+	local name p f
+	for name in "${@:2}"; do
+		one_lab "$1" "$name" &
+	done
+	wait
+	for name in "${@:2}"; do
+		read -r p f < <(cat "$scratch/$name/count" 2>/dev/null || echo 0 1)
+		passed=$((passed + p)) failed=$((failed + f))
+	done
 }
 
 inside_of() { nsenter --net="$scratch/$1" "${@:2}"; }
@@ -49,13 +72,22 @@ make_network() {
 	done
 }
 
+# with_leaktest NAMESPACE CODE ARGUMENT...: Python that has what leaktest has, and its arguments in
+# sys.argv[1:]
+with_leaktest() {
+	inside_of "$1" "$python" -c '
+import os, runpy, subprocess, sys
+leaktest, code = sys.argv[1:3]
+del sys.argv[1:3]
+globals().update(runpy.run_path(leaktest))
+exec(code)' "$leaktest" "${@:2}"
+}
+
 # send_nameless SOURCE DESTINATION WORD: the client sends a datagram to port 67 as one that has no
 # address yet. The kernel would fill in a source, so this goes under it.
 send_nameless() {
-	inside_of client python3 -c '
-import runpy, sys
-globals().update(runpy.run_path(sys.argv[1]))
-source, to, word = sys.argv[2:]
+	with_leaktest client '
+source, to, word = sys.argv[1:]
 packet = bytearray(ip_packet(source, to, 17, udp_packet(source, to, 68, 67, word.encode())))
 v6 = ":" in to
 if not v6:
@@ -63,5 +95,5 @@ if not v6:
     packet[10:12] = struct.pack("!H", checksum(bytes(packet[:20])))
 with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as s:
     mac = bytes.fromhex("333300000001" if v6 else "ffffffffffff")
-    s.sendto(packet, ("eth0", 0x86dd if v6 else 0x0800, 0, 0, mac))' "$here/../leaktest" "$@"
+    s.sendto(packet, ("eth0", 0x86dd if v6 else 0x0800, 0, 0, mac))' "$@"
 }
