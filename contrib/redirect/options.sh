@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# shellcheck shell=bash disable=SC2015,SC2034,SC2154
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2178
 #
 # Sourced by sluice-iptables and sluice-nftables: the options that both have, checked and
 # written down in one form before the first rule is touched.
@@ -18,6 +18,7 @@ usage() {
 		  -m, --mark MARK           packets with this mark are left alone; [sluice] mark (SLUICE_MARK)
 		  -s, --strict              forward nothing else for the clients (SLUICE_STRICT=yes)
 		  -d, --dns ADDR[,ADDR]     with --strict: resolvers that stay reachable (SLUICE_DNS)
+		  -a, --answer NET[,NET]    with --strict: who may connect to the clients (SLUICE_ANSWER)
 	END
 	exit 2
 }
@@ -49,18 +50,21 @@ check_interfaces() {
 	done
 }
 
-# sorts the resolvers into dns4 and dns6; the tools check the rest of the spelling
-check_dns() {
-	local address
-	dns4=() dns6=()
-	for address in "${dns[@]}"; do
+# sort_addresses OPTION ARRAY4 ARRAY6 ADDRESS...: by family; the tools check the rest of the
+# spelling
+sort_addresses() {
+	local option=$1 address
+	local -n array4=$2 array6=$3
+	shift 3
+	array4=() array6=()
+	for address; do
 		case $address in
-		*[!0-9A-Fa-f.:]* | '') die "bad resolver address: '$address'" ;;
-		*:*) dns6+=("$address") ;;
-		*) dns4+=("$address") ;;
+		*[!0-9A-Fa-f.:/]* | '') die "bad address: '$address'" ;;
+		*:*) array6+=("$address") ;;
+		*) array4+=("$address") ;;
 		esac
 	done
-	((!${#dns[@]})) || [[ $strict ]] || die "--dns only makes sense with --strict"
+	((!$#)) || [[ $strict ]] || die "$option only makes sense with --strict"
 }
 
 # the ports that UDP is closed on: those redirected, and 443 in any case
@@ -73,14 +77,14 @@ quic_ports() {
 	echo 443
 }
 
-# sets: verb interfaces ports udp_ports listener mark strict dns4 dns6
+# sets: verb interfaces ports udp_ports listener mark strict dns4 dns6 answer4 answer6
 read_options() {
-	local dns parsed interface_list=${SLUICE_INTERFACES-} port_list=${SLUICE_PORTS-80,443}
-	local dns_list=${SLUICE_DNS-}
+	local dns answer parsed interface_list=${SLUICE_INTERFACES-} port_list=${SLUICE_PORTS-80,443}
+	local dns_list=${SLUICE_DNS-} answer_list=${SLUICE_ANSWER-}
 	listener=${SLUICE_LISTENER-3129} mark=${SLUICE_MARK-0} strict=${SLUICE_STRICT-}
 	[[ $strict != no ]] || strict=''
-	parsed=$(getopt -n "$me" -o i:p:l:m:sd:h \
-		-l interface:,ports:,listener:,mark:,strict,dns:,help -- "$@") || usage
+	parsed=$(getopt -n "$me" -o i:p:l:m:sd:a:h \
+		-l interface:,ports:,listener:,mark:,strict,dns:,answer:,help -- "$@") || usage
 	eval set -- "$parsed"
 	while [[ $1 != -- ]]; do
 		case $1 in
@@ -89,6 +93,7 @@ read_options() {
 		-l | --listener) listener=$2 ;;
 		-m | --mark) mark=$2 ;;
 		-d | --dns) dns_list+=,$2 ;;
+		-a | --answer) answer_list+=,$2 ;;
 		-s | --strict) strict=yes && shift && continue ;;
 		*) usage ;;
 		esac
@@ -97,13 +102,16 @@ read_options() {
 	shift
 	(($# == 1)) && [[ $1 == up || $1 == down || $1 == status ]] || usage
 	verb=$1
+	dns4=() dns6=() answer4=() answer6=()
 	IFS=', ' read -ra interfaces <<<"${interface_list#,}"
 	IFS=', ' read -ra ports <<<"$port_list"
 	IFS=', ' read -ra dns <<<"${dns_list#,}"
+	IFS=', ' read -ra answer <<<"${answer_list#,}"
 	is_port "$listener" || die "bad listener port: '$listener'"
 	check_mark
 	check_ports
-	check_dns
+	sort_addresses --dns dns4 dns6 "${dns[@]}"
+	sort_addresses --answer answer4 answer6 "${answer[@]}"
 	mapfile -t udp_ports < <(quic_ports)
 	[[ $verb != up ]] || check_interfaces
 }
