@@ -6,6 +6,7 @@ and opens another for each that is ended, up to a limit.
 
   silent   says nothing
   drip     a hello, a byte at a time, the connections in turn
+  crumbs   a request's head of 59,000 bytes, a byte at a time, as fast as may be
   half     59,000 bytes of a hello of 60,000, and nothing more
   head     59,000 bytes of a request's head
   names    a hello for a name that nobody has asked for, below the domain given
@@ -27,9 +28,9 @@ if __name__ == "__main__":  # as a program; flood.Flood needs no path
 
 import tls  # noqa: E402
 
-KINDS = "silent", "drip", "half", "head", "names"
 PARTS = 59000
-DRIPS = 5000  # bytes a second, of all connections
+DRIPS = {"drip": 5000, "crumbs": 20000}  # bytes a second, of all connections
+HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * PARTS
 TICK_S = 0.02
 LIMIT_S = 120
 REOPENED_MAX = 100000
@@ -40,7 +41,7 @@ def opening(kind, domain, number):
         whole = b"\1" + (60000).to_bytes(3, "big") + bytes(60000)
         return b"".join(tls.record(whole[i:i + 16384]) for i in range(0, 60000, 16384))[:PARTS]
     if kind == "head":
-        return b"GET / HTTP/1.1\r\nX: " + b"x" * PARTS
+        return HEAD
     if kind == "names":
         return tls.handmade_hello(f"n{os.getpid()}-{number}.{domain}".encode())
     return b""
@@ -50,7 +51,7 @@ class Client:
     def __init__(self, address, port, source, kind, count, domain):
         self.address, self.port, self.source = address, port, source
         self.kind, self.count, self.domain = kind, count, domain
-        self.hello = tls.handmade_hello(b"n.unlisted.test", pad=100)
+        self.drops = HEAD if kind == "crumbs" else tls.handmade_hello(b"n.unlisted.test", pad=100)
         self.poller = select.epoll()
         self.held = {}  # descriptor: [socket, bytes dripped]
         self.opened = self.failed = 0
@@ -68,6 +69,7 @@ class Client:
             sock.close()
             return
         self.opened += 1
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.held[sock.fileno()] = [sock, 0]
         self.poller.register(sock, select.EPOLLIN | select.EPOLLRDHUP)
 
@@ -87,13 +89,12 @@ class Client:
             fd = next(self.turn, None)
             if fd is None:
                 self.turn = iter(list(self.held))
-                return
             if fd not in self.held:
                 continue
             place = self.held[fd]
             try:
-                place[0].send(self.hello[place[1]:place[1] + 1])
-                place[1] = min(place[1] + 1, len(self.hello) - 2)  # it never ends
+                place[0].send(self.drops[place[1]:place[1] + 1])
+                place[1] = min(place[1] + 1, len(self.drops) - 2)  # it never ends
             except OSError:
                 pass  # its end is told of by epoll
 
@@ -111,8 +112,7 @@ class Client:
                                   "failed": self.failed}), flush=True)
             self.reap(TICK_S)
             self.fill()
-            if self.kind == "drip":
-                self.drip(int(DRIPS * TICK_S))
+            self.drip(int(DRIPS.get(self.kind, 0) * TICK_S))
 
 
 def main():
