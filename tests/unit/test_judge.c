@@ -273,7 +273,7 @@ static void test_upgrade(void)
 {
 	static const char *const refusals[] = { NO, "HTTP/1.0 101 x\r\n", "HTTP/1.1 1010\r\n",
 						"HTTP/1.1 101x", "HTTP/1.1  101 x\r\n", "\x81",
-						"HTTP/1.1 100 x\r\nX: HTTP/1.1 101 x\r\n\r\n" NO,
+						("HTTP/1.1 100 x\r\nX: HTTP/1.1 101 x\r\n\r\n" NO),
 						"HTTP/1.1 100 x\r\n\r\n\r\n" };
 	struct judge j;
 	size_t n;
