@@ -15,6 +15,7 @@ It writes "ready" when all are open, then reads commands from its standard input
 answered with one line of JSON, "stop" or the end of the input ends it, and so does LIMIT_S.
 """
 
+import errno
 import json
 import os
 import resource
@@ -33,6 +34,8 @@ DRIPS = {"drip": 5000, "crumbs": 20000}  # bytes a second, of all connections
 HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * PARTS
 TICK_S = 0.02
 LIMIT_S = 120
+IP_BIND_ADDRESS_NO_PORT = 24
+AT_ONCE = 256  # that are being connected
 REOPENED_MAX = 100000
 
 
@@ -53,28 +56,47 @@ class Client:
         self.kind, self.count, self.domain = kind, count, domain
         self.drops = HEAD if kind == "crumbs" else tls.handmade_hello(b"n.unlisted.test", pad=100)
         self.poller = select.epoll()
+        self.coming = {}  # descriptor: socket that is not connected yet
         self.held = {}  # descriptor: [socket, bytes dripped]
         self.opened = self.failed = 0
         self.turn = iter(())
 
     def open(self):
+        """Without waiting: a SYN that finds a full queue is sent again after a second, or three."""
         sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
         try:
+            # the port is chosen by connect(), which knows for whom, and has many more to choose from
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self.source, 0))
-            sock.connect((self.address, self.port))
-            if data := opening(self.kind, self.domain, self.opened):
-                sock.sendall(data)
+            sock.setblocking(False)
+            error = sock.connect_ex((self.address, self.port))
+        except OSError as failure:
+            error = failure.errno
+        if error not in (0, errno.EINPROGRESS):
+            self.failed += 1
+            sock.close()
+            return
+        self.coming[sock.fileno()] = sock
+        self.poller.register(sock, select.EPOLLOUT)
+
+    def connected(self, fd):
+        sock = self.coming.pop(fd)
+        try:
+            sock.setblocking(True)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(opening(self.kind, self.domain, self.opened))
         except OSError:
             self.failed += 1
             sock.close()
             return
         self.opened += 1
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.held[sock.fileno()] = [sock, 0]
-        self.poller.register(sock, select.EPOLLIN | select.EPOLLRDHUP)
+        self.held[fd] = [sock, 0]
+        self.poller.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
 
     def fill(self):
-        while len(self.held) < self.count and self.opened + self.failed < REOPENED_MAX:
+        """As many as are missing, so many at once."""
+        while (len(self.coming) < AT_ONCE and len(self.held) + len(self.coming) < self.count
+               and self.opened + self.failed < REOPENED_MAX):
             failed = self.failed
             self.open()
             if self.failed > failed:
@@ -82,7 +104,10 @@ class Client:
 
     def reap(self, wait):
         for fd, _ in self.poller.poll(wait, 4096):
-            self.held.pop(fd)[0].close()
+            if fd in self.coming:
+                self.connected(fd)
+            else:
+                self.held.pop(fd)[0].close()
 
     def drip(self, bytes_now):
         for _ in range(bytes_now):
@@ -99,11 +124,13 @@ class Client:
                 pass  # its end is told of by epoll
 
     def run(self):
-        self.fill()
+        end = time.monotonic() + LIMIT_S
+        while len(self.held) < self.count and time.monotonic() < end:
+            self.fill()
+            self.reap(TICK_S)
         print("ready", flush=True)
         commands = select.poll()
         commands.register(0, select.POLLIN | select.POLLHUP)
-        end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
             if commands.poll(0):
                 if sys.stdin.readline().strip() != "look":

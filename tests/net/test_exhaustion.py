@@ -5,6 +5,7 @@ bound, the counters show what is going on, and afterwards nothing is left. What 
 ones is measured in tests/bench/exhaustion.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,12 +16,8 @@ from case import get, is_allowed, test
 from flood import PARTS
 from netns import until
 
-COUNT, FEW = 5000, 500
-HELLO_MS = 2000
-
-
-def held_long(scale):
-    return {"sluice.max_connections": "8192", "timeouts.hello": f"{int(HELLO_MS * scale)}ms"}
+# All of them are held at once, however slow the machine is.
+HELD = {"sluice.max_connections": "16384", "sluice.max_per_client": "16384", "timeouts.hello": "120s"}
 
 
 class Flood:
@@ -29,7 +26,7 @@ class Flood:
     def __init__(self, t, kind, count, domain="-", source="second", role="site", port=None):
         self.lab = t.lab
         program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")
-        argv = [sys.executable, program, t.server(role), port or (80 if kind == "head" else 443),
+        argv = [sys.executable, program, t.server(role), port or (80 if kind in ("head", "crumbs") else 443),
                 t.client(source), kind, count, domain]
         argv = list(map(str, argv))
         self.process = t.lab.start(t.lab.client, argv, stdin=subprocess.PIPE,
@@ -59,44 +56,26 @@ def honest(t):
     assert (data, end) == (tls.ACCESS_DENIED_ALERT, "fin"), (data, end)
 
 
-def pending(t, count):
-    """The counters, when so many wait for a verdict."""
-    until(lambda: t.sluice.stats()["pending"] >= count, 20 * t.scale, f"{count} are pending")
-    return t.sluice.stats()
+# Kind of flood, connections, whose; no client has ports for all of them several times a minute.
+FLOODS = (("silent", 5000, "second"), ("drip", 5000, "agent"), ("half", 500, "narrow"),
+          ("head", 500, "narrow"), ("crumbs", 8, "narrow"))
 
 
-def served_all_along(t, kind, count, least, most):
-    """Pending connections with so many bytes each; they are timed out, and honest ones are served."""
-    timed_out = t.sluice.stats()["reasons"]["hello_timeout"]
-    with Flood(t, kind, count) as flood:
-        until(lambda: t.sluice.stats()["pending_bytes"] >= least * count, 20 * t.scale,
-              f"{least} bytes of each")
-        stats = pending(t, count * 9 // 10)
-        assert stats["pending_bytes"] <= most * stats["pending"], stats
+@test(ini=HELD, seconds=60)
+def thousands_that_never_come_to_a_verdict(t):
+    """Silent ones, hellos a byte at a time, hellos and heads that are never complete, all at once."""
+    count = sum(count for _, count, _ in FLOODS)
+    with contextlib.ExitStack() as stack:
+        floods = [stack.enter_context(Flood(t, kind, held, source=source))
+                  for kind, held, source in FLOODS]
+        until(lambda: t.sluice.stats()["pending"] == count, 20 * t.scale, f"{count} are pending")
+        until(lambda: t.sluice.stats()["pending_bytes"] >= 1000 * PARTS, 20 * t.scale,
+              "hellos and heads wait for their ends")
+        stats = t.sluice.stats()
+        assert stats["pending_bytes"] <= 65536 * 1008 + 400 * 5000, stats
         honest(t)
-        until(lambda: t.sluice.stats()["reasons"]["hello_timeout"] > timed_out + count // 2,
-              2 * HELLO_MS / 1000 * t.scale + 10, "they are timed out")
-        honest(t)
-        assert flood.look()["failed"] == 0
+        for flood, (kind, held, _) in zip(floods, FLOODS):
+            said = flood.look()
+            assert (said["held"], said["failed"]) == (held, 0), f"{kind}: {said}"
     t.sluice.quiet()
     t.forget_log()
-
-
-@test(ini=held_long, seconds=60)
-def thousands_that_say_nothing(t):
-    served_all_along(t, "silent", COUNT, 0, 0)
-
-
-@test(ini=held_long, seconds=60)
-def thousands_of_hellos_a_byte_at_a_time(t):
-    served_all_along(t, "drip", COUNT, 1, 1000)
-
-
-@test(ini=held_long, seconds=60)
-def hellos_that_never_are_complete(t):
-    served_all_along(t, "half", FEW, PARTS * 0.9, 65536)
-
-
-@test(ini=held_long, seconds=60)
-def heads_that_never_are_complete(t):
-    served_all_along(t, "head", FEW, PARTS * 0.9, 65536)
