@@ -462,6 +462,8 @@ void worker_close(struct worker *w)
 	free_event(w->resume);
 	free_event(w->ring);
 	free_event(w->lost_look);
+	if (w->base) /* for what evdns has to say of cancelled questions, which frees them */
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
 	poller_close(&w->poller);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);

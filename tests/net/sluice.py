@@ -13,6 +13,7 @@ from netns import run, until
 CRASH_WORDS = ("ERROR: AddressSanitizer", "runtime error", "ERROR: LeakSanitizer",
                "SUMMARY: ", "Assertion ", "ERROR: libFuzzer")
 
+TRACED = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=0"}  # under strace leaks cannot be looked for
 SANITIZER = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:abort_on_error=0",
              "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=0"}
 
@@ -144,7 +145,8 @@ class Sluice:
         argv = [*self.wrap, self.program("sluiced"), "-f", self.ini_path]
         with open(self.err_path, "wb") as err:
             self.process = self.lab.start(self.lab.gateway, argv, stdout=err, stderr=err,
-                                          env={**os.environ, **SANITIZER})
+                                          env={**os.environ, **SANITIZER,
+                                               **(TRACED if "strace" in "".join(self.wrap[:1]) else {})})
         return self
 
     def start(self):

@@ -16,7 +16,7 @@ import time
 import crowd
 import tls
 from case import get, is_allowed, test
-from netns import run
+from netns import run, until
 from test_kernel import converse, echo, opened
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -247,10 +247,22 @@ def more_connections_than_allowed(t):
 
 # --- no descriptors -------------------------------------------------------------------------
 
+def settled(sluice):
+    """The daemon's descriptors, when none of those that are being closed is left."""
+    seen = []
+
+    def same():
+        seen.append(sluice.descriptors())
+        return len(seen) > 20 and all(s == seen[-1] for s in seen[-20:])
+
+    until(same, 20 * sluice.scale, "the daemon's descriptors stay the same")
+    return seen[-1]
+
+
 @contextlib.contextmanager
 def descriptors_left(sluice, count):
     """The daemon may open that many more."""
-    taken = {int(fd) for fd in sluice.descriptors()}
+    taken = {int(fd) for fd in settled(sluice)}
     before = resource.prlimit(sluice.pid, resource.RLIMIT_NOFILE)
     free = [fd for fd in range(max(taken) + 2 + count) if fd not in taken]
     resource.prlimit(sluice.pid, resource.RLIMIT_NOFILE, (free[count], before[1]))

@@ -299,6 +299,7 @@ def held(t, hold):
         return
     t.sluice.signal(signal.SIGSTOP)
     try:
+        t.until(t.sluice.stopped, 10, "the daemon stands still")
         yield
     finally:
         t.sluice.signal(signal.SIGCONT)
