@@ -72,6 +72,12 @@ class BigRun:
         return 0 if self.good else 1
 
 
+def end_in_order():
+    """A signal that ends us leaves nothing behind: `finally` is heard."""
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, _interrupted)
+
+
 def _interrupted(number, frame):
     raise SystemExit(128 + number)
 
@@ -82,8 +88,7 @@ def main(arguments, one):
     if os.geteuid():
         print(f"{name}: not root, no network namespaces", file=sys.stderr)
         return NOT_ROOT
-    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-        signal.signal(number, _interrupted)
+    end_in_order()
     try:
         return BigRun(arguments, one).all()
     except Exception as error:  # not a verdict on the daemon
