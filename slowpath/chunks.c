@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-
 #define SIZE_DIGITS_MAX 15
 
 enum {

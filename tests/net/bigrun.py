@@ -14,6 +14,7 @@ import time
 import servers
 from case import MODES, Case
 from lab import Lab
+from netns import end_in_order
 from sluice import Sluice
 
 NOT_ROOT = 77
@@ -70,16 +71,6 @@ class BigRun:
                 signal.signal(number, signal.SIG_IGN)
             lab.close()
         return 0 if self.good else 1
-
-
-def end_in_order():
-    """A signal that ends us leaves nothing behind: `finally` is heard."""
-    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
-        signal.signal(number, _interrupted)
-
-
-def _interrupted(number, frame):
-    raise SystemExit(128 + number)
 
 
 def main(arguments, one):

@@ -4,6 +4,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 
 import tls
@@ -30,10 +31,13 @@ class Crowd:
 
     def __init__(self, t, ns, *arguments):
         self.lab = t.lab
-        program = os.path.join(t.build, "tests", "net", "crowd")
-        self.process = t.lab.start(ns, [program, *arguments], stdin=subprocess.PIPE,
+        self.process = t.lab.start(ns, [*self.program(t), *arguments], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True)
         self.last = {"final": False}
+
+    @staticmethod
+    def program(t):
+        return [os.path.join(t.build, "tests", "net", "crowd")]
 
     def tell(self, words):
         try:
@@ -77,6 +81,19 @@ class Crowd:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Flood(Crowd):
+    """Hostile clients, by flood.py, which speaks as crowd does; when this returns all are open."""
+
+    def __init__(self, t, kind, count, domain="-", source="second", role="site", port=None):
+        port = port or (80 if kind in ("head", "crumbs") else 443)
+        super().__init__(t, t.lab.client, t.server(role), port, t.client(source), kind, count, domain)
+        self._line()
+
+    @staticmethod
+    def program(_t):
+        return [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")]
 
 
 def server(t, port=443, role="raw"):

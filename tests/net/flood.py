@@ -11,8 +11,7 @@ and opens another for each that is ended, up to a limit.
   head     59,000 bytes of a request's head
   names    a hello for a name that nobody has asked for, below the domain given
 
-It writes "ready" when all are open, then reads commands from its standard input: "look" is
-answered with one line of JSON, "stop" or the end of the input ends it, and so does LIMIT_S.
+It writes a line of JSON when all are open, and another for each "look" on its standard input; "stop" or the end of the input ends it, and so does LIMIT_S.
 """
 
 import errno
@@ -24,7 +23,7 @@ import socket
 import sys
 import time
 
-if __name__ == "__main__":  # as a program; flood.Flood needs no path
+if __name__ == "__main__":  # as a program; beside a test it is not
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import tls  # noqa: E402
@@ -123,20 +122,23 @@ class Client:
             except OSError:
                 pass  # its end is told of by epoll
 
+    def say(self):
+        print(json.dumps({"final": False, "held": len(self.held), "opened": self.opened,
+                          "failed": self.failed}), flush=True)
+
     def run(self):
         end = time.monotonic() + LIMIT_S
         while len(self.held) < self.count and time.monotonic() < end:
             self.fill()
             self.reap(TICK_S)
-        print("ready", flush=True)
+        self.say()
         commands = select.poll()
         commands.register(0, select.POLLIN | select.POLLHUP)
         while time.monotonic() < end:
             if commands.poll(0):
                 if sys.stdin.readline().strip() != "look":
                     return
-                print(json.dumps({"held": len(self.held), "opened": self.opened,
-                                  "failed": self.failed}), flush=True)
+                self.say()
             self.reap(TICK_S)
             self.fill()
             self.drip(int(DRIPS.get(self.kind, 0) * TICK_S))

@@ -60,6 +60,16 @@ def _in_the_child():
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
+def end_in_order():
+    """A signal that ends us leaves nothing behind: `finally` is heard."""
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, _interrupted)
+
+
+def _interrupted(number, frame):
+    raise SystemExit(128 + number)
+
+
 class Namespace:
     def __init__(self, name):
         self.name = name

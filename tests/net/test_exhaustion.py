@@ -6,45 +6,15 @@ ones is measured in tests/bench/exhaustion.
 """
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 
 import tls
 from case import get, is_allowed, test
+from crowd import Flood
 from flood import PARTS
 from netns import until
 
 # All of them are held at once, however slow the machine is.
 HELD = {"sluice.max_connections": "16384", "sluice.max_per_client": "16384", "timeouts.hello": "120s"}
-
-
-class Flood:
-    """flood.py in the place of a client."""
-
-    def __init__(self, t, kind, count, domain="-", source="second", role="site", port=None):
-        self.lab = t.lab
-        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")
-        argv = [sys.executable, program, t.server(role), port or (80 if kind in ("head", "crumbs") else 443),
-                t.client(source), kind, count, domain]
-        argv = list(map(str, argv))
-        self.process = t.lab.start(t.lab.client, argv, stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n", "the flood has not begun"
-
-    def look(self):
-        self.process.stdin.write("look\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.lab.processes.stop(self.process)
-        self.process.stdout.close()
 
 
 def honest(t):
