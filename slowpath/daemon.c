@@ -4,66 +4,29 @@
 #include "slowpath/daemon.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "slowpath/access_log.h"
 #include "slowpath/conn.h"
-#include "slowpath/control.h"
 #include "slowpath/judge.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
-#include "slowpath/question.h"
-#include "slowpath/worker.h"
+#include "slowpath/server.h"
 
-#define ERR_LEN 512
 /* Descriptors beyond two a connection: listeners, maps, logs, pipes. */
 #define SPARE_FDS 512
-
-struct daemon {
-	const char *conf_path, *version;
-	struct policy *policy;	     /* in force */
-	uint32_t serial;	     /* of the policy read last */
-	struct policy *first;	     /* holds the configuration of the start */
-	struct shared shared;
-	struct worker *workers;
-	unsigned n_workers, n_open;
-	struct event_base *base;
-	struct event *signals[5];
-	struct event *deadline;
-	struct control *control;
-	char fastpath_reason[ERR_LEN];
-	bool stopping;
-	time_t started, loaded;
-};
-
-/* ---- configuration ---- */
-
-static struct policy *read_policy(const char *path, char *err)
-{
-	struct conf *conf = conf_read(path, err, ERR_LEN);
-	struct policy *p;
-
-	if (!conf)
-		return NULL;
-	p = policy_new(conf, err, ERR_LEN);
-	if (!p)
-		conf_free(conf);
-	return p;
-}
 
 int daemon_check(const char *conf_path)
 {
 	char err[ERR_LEN];
-	struct policy *p = read_policy(conf_path, err);
+	struct policy *p = reload_read(conf_path, err);
 
 	if (!p) {
 		fprintf(stderr, "sluiced: %s\n", err);
@@ -72,194 +35,6 @@ int daemon_check(const char *conf_path)
 	printf("%s: good: %zu rules, %zu names\n", conf_path, policy_rules(p), policy_names(p));
 	policy_unref(p);
 	return 0;
-}
-
-static bool same_listeners(const struct conf *a, const struct conf *b)
-{
-	if (a->n_listeners != b->n_listeners)
-		return false;
-	for (size_t i = 0; i < a->n_listeners; i++)
-		if (a->listeners[i].n != b->listeners[i].n ||
-		    memcmp(a->listeners[i].at, b->listeners[i].at,
-			   a->listeners[i].n * sizeof(*a->listeners[i].at)) != 0)
-			return false;
-	return true;
-}
-
-/* What a reload does not change is said, so that nobody waits for it. */
-static void warn_of_restart(const struct conf *old, const struct conf *new)
-{
-	if (!same_listeners(old, new))
-		log_warn("reload: changed [listener] sections need a restart");
-	if (strcmp(old->user, new->user) || old->workers != new->workers ||
-	    old->fastpath != new->fastpath || old->max_connections != new->max_connections ||
-	    old->max_per_client != new->max_per_client ||
-	    strcmp(old->access_log, new->access_log) || old->log_format != new->log_format ||
-	    strcmp(old->control, new->control) || strcmp(old->pin, new->pin) ||
-	    old->mark != new->mark)
-		log_warn("reload: changed keys of [sluice] need a restart");
-}
-
-/* false and a line in err: the old policy is still in force. */
-static bool reload(struct daemon *d, char *err)
-{
-	struct policy *p = read_policy(d->conf_path, err);
-
-	if (!p)
-		return false;
-	policy_set_serial(p, ++d->serial);
-	if (d->shared.fp && fastpath_load_policy(d->shared.fp, p, err, ERR_LEN) != 0) {
-		policy_unref(p);
-		return false;
-	}
-	warn_of_restart(d->shared.start, policy_conf(p));
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], worker_set_policy, p);
-	policy_unref(d->policy);
-	d->policy = p;
-	d->loaded = time(NULL);
-	return true;
-}
-
-/* ---- the control socket ---- */
-
-static void collect_stats(struct daemon *d, struct stats *s)
-{
-	uint64_t kernel[STAT_COUNT];
-
-	memset(s, 0, sizeof(*s));
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], worker_add_stats, s);
-	s->log_lost = d->shared.log ? access_log_lost(d->shared.log) : 0;
-	if (d->shared.fp) {
-		fastpath_stats(d->shared.fp, kernel);
-		s->events_lost = kernel[STAT_EVENTS_LOST];
-		s->overlaps = kernel[STAT_OVERLAPS];
-		s->records_used = fastpath_used(d->shared.fp);
-	}
-}
-
-static bool verb_stats(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
-{
-	struct stats s;
-
-	(void)argc;
-	(void)argv;
-	collect_stats(d, &s);
-	report_stats(&s, json, out);
-	return true;
-}
-
-static bool verb_status(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
-{
-	struct status s = {
-		.version = d->version,
-		.pid = getpid(),
-		.uptime_s = (uint64_t)(time(NULL) - d->started),
-		.workers = d->n_workers,
-		.fastpath = d->shared.fp ? "on" : "off",
-		.fastpath_reason = d->fastpath_reason,
-		.conf_path = d->conf_path,
-		.loaded_at = (uint64_t)d->loaded,
-		.rules = policy_rules(d->policy),
-		.names = policy_names(d->policy),
-		.enforce = policy_conf(d->policy)->enforce,
-	};
-
-	(void)argc;
-	(void)argv;
-	report_status(&s, json, out);
-	return true;
-}
-
-static bool verb_flows(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
-{
-	struct flow_list list = { 0 };
-
-	(void)argc;
-	(void)argv;
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], worker_add_flows, &list);
-	report_flows(list.at, list.n, json, out);
-	free(list.at);
-	return true;
-}
-
-static bool verb_reload(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
-{
-	char err[ERR_LEN];
-
-	(void)argc;
-	(void)argv;
-	if (!reload(d, err)) {
-		log_error("reload: %s; the old configuration stays", err);
-		evbuffer_add_printf(out, "%s", err);
-		return false;
-	}
-	log_info("reloaded %s: %zu rules, %zu names", d->conf_path, policy_rules(d->policy),
-		 policy_names(d->policy));
-	if (json)
-		evbuffer_add_printf(out, "{\"rules\":%zu,\"names\":%zu}\n", policy_rules(d->policy),
-				    policy_names(d->policy));
-	else
-		evbuffer_add_printf(out, "reloaded: %zu rules, %zu names\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	return true;
-}
-
-static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
-{
-	struct question q = { .len = 0 };
-	struct policy_verdict v;
-	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
-	const char *wrong = question_parse(argv[1], argv[2], &q);
-	uint32_t group;
-
-	(void)argc;
-	if (wrong) {
-		evbuffer_add_printf(out, "%s", wrong);
-		return false;
-	}
-	group = policy_group(d->policy, q.client.addr);
-	if (q.is_literal)
-		v = policy_judge_addr(d->policy, group, q.literal.s6_addr, q.port);
-	else
-		v = policy_judge(d->policy, group, q.name, q.len, q.port);
-	if (q.is_literal)
-		policy_explain_addr(d->policy, group, q.literal.s6_addr, q.port, where,
-				    sizeof(where));
-	else
-		policy_explain(d->policy, group, q.name, q.len, q.port, where, sizeof(where));
-	report_explain(v.allow ? "allow" : "deny", policy_group_name(d->policy, group),
-		       policy_rule_name(d->policy, v.rule), where, json, out);
-	return true;
-}
-
-static const struct verb {
-	const char *name;
-	int argc;
-	bool (*run)(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out);
-	const char *usage;
-} verbs[] = {
-	{ "status", 1, verb_status, "status" },
-	{ "stats", 1, verb_stats, "stats" },
-	{ "flows", 1, verb_flows, "flows" },
-	{ "explain", 3, verb_explain, "explain CLIENT NAME[:PORT]" },
-	{ "reload", 1, verb_reload, "reload" },
-};
-
-static bool on_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
-{
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (strcmp(argv[0], verbs[i].name) != 0)
-			continue;
-		if (argc == verbs[i].argc)
-			return verbs[i].run(arg, argc, argv, json, out);
-		evbuffer_add_printf(out, "usage: %s", verbs[i].usage);
-		return false;
-	}
-	evbuffer_add_printf(out, "unknown verb '%s'", argv[0]);
-	return false;
 }
 
 /* ---- signals ---- */
@@ -319,11 +94,7 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig;
 	(void)what;
-	if (reload(d, err))
-		log_info("reloaded %s: %zu rules, %zu names", d->conf_path, policy_rules(d->policy),
-			 policy_names(d->policy));
-	else
-		log_error("reload: %s; the old configuration stays", err);
+	reload(d, err);
 }
 
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
@@ -435,7 +206,7 @@ static int start(struct daemon *d, char *err)
 	int r;
 
 	snprintf(err, ERR_LEN, "no memory");
-	d->policy = read_policy(d->conf_path, err);
+	d->policy = reload_read(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
 	d->first = policy_ref(d->policy);
@@ -452,7 +223,7 @@ static int start(struct daemon *d, char *err)
 	r = r ?: open_workers(d, err);
 	if (r)
 		return r;
-	r = control_open(&d->control, d->base, conf->control, on_request, d);
+	r = control_open(&d->control, d->base, conf->control, verbs_request, d);
 	if (r) {
 		snprintf(err, ERR_LEN, "control = %s: %s", conf->control,
 			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files share that steer the whole: daemon.c (start, signals, end), reload.c (from the
+ * file to a policy in force) and verbs.c (what sluicectl asks). All of it belongs to the main
+ * thread.
+ */
+#ifndef SLUICE_SLOWPATH_SERVER_H
+#define SLUICE_SLOWPATH_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "slowpath/control.h"
+#include "slowpath/worker.h"
+
+#define ERR_LEN 512
+
+struct daemon {
+	const char *conf_path, *version;
+	struct policy *policy;	     /* in force */
+	uint32_t serial;	     /* of the policy read last */
+	struct policy *first;	     /* holds the configuration of the start */
+	struct shared shared;
+	struct worker *workers;
+	unsigned n_workers, n_open;
+	struct event_base *base;
+	struct event *signals[5];
+	struct event *deadline;
+	struct control *control;
+	char fastpath_reason[ERR_LEN];
+	bool stopping;
+	time_t started, loaded;
+};
+
+/* ---- reload.c ---- */
+
+/* The file and all it names, compiled. NULL and a line in err (ERR_LEN). */
+struct policy *reload_read(const char *path, char *err);
+/* Reads again and puts in force, and says so in the log. false and a line in err: the old policy
+   is still in force. */
+bool reload(struct daemon *d, char *err);
+
+/* ---- verbs.c ---- */
+
+/* The control socket's handler; arg is the struct daemon. */
+bool verbs_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out);
+
+#endif

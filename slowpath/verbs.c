@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What sluicectl may ask of the daemon, one function a verb. Their text and JSON are report.c's.
+#include <event2/buffer.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "slowpath/access_log.h"
+#include "slowpath/question.h"
+#include "slowpath/report.h"
+#include "slowpath/server.h"
+
+static void collect_stats(struct daemon *d, struct stats *s)
+{
+	uint64_t kernel[STAT_COUNT];
+
+	memset(s, 0, sizeof(*s));
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_add_stats, s);
+	s->log_lost = d->shared.log ? access_log_lost(d->shared.log) : 0;
+	if (d->shared.fp) {
+		fastpath_stats(d->shared.fp, kernel);
+		s->events_lost = kernel[STAT_EVENTS_LOST];
+		s->overlaps = kernel[STAT_OVERLAPS];
+		s->records_used = fastpath_used(d->shared.fp);
+	}
+}
+
+static bool verb_stats(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct stats s;
+
+	(void)argc;
+	(void)argv;
+	collect_stats(d, &s);
+	report_stats(&s, json, out);
+	return true;
+}
+
+static bool verb_status(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct status s = {
+		.version = d->version,
+		.pid = getpid(),
+		.uptime_s = (uint64_t)(time(NULL) - d->started),
+		.workers = d->n_workers,
+		.fastpath = d->shared.fp ? "on" : "off",
+		.fastpath_reason = d->fastpath_reason,
+		.conf_path = d->conf_path,
+		.loaded_at = (uint64_t)d->loaded,
+		.rules = policy_rules(d->policy),
+		.names = policy_names(d->policy),
+		.enforce = policy_conf(d->policy)->enforce,
+	};
+
+	(void)argc;
+	(void)argv;
+	report_status(&s, json, out);
+	return true;
+}
+
+static bool verb_flows(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct flow_list list = { 0 };
+
+	(void)argc;
+	(void)argv;
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_add_flows, &list);
+	report_flows(list.at, list.n, json, out);
+	free(list.at);
+	return true;
+}
+
+static bool verb_reload(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	char err[ERR_LEN];
+
+	(void)argc;
+	(void)argv;
+	if (!reload(d, err)) {
+		evbuffer_add_printf(out, "%s", err);
+		return false;
+	}
+	if (json)
+		evbuffer_add_printf(out, "{\"rules\":%zu,\"names\":%zu}\n", policy_rules(d->policy),
+				    policy_names(d->policy));
+	else
+		evbuffer_add_printf(out, "reloaded: %zu rules, %zu names\n",
+				    policy_rules(d->policy), policy_names(d->policy));
+	return true;
+}
+
+static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	struct question q = { .len = 0 };
+	struct policy_verdict v;
+	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
+	const char *wrong = question_parse(argv[1], argv[2], &q);
+	uint32_t group;
+
+	(void)argc;
+	if (wrong) {
+		evbuffer_add_printf(out, "%s", wrong);
+		return false;
+	}
+	group = policy_group(d->policy, q.client.addr);
+	if (q.is_literal)
+		v = policy_judge_addr(d->policy, group, q.literal.s6_addr, q.port);
+	else
+		v = policy_judge(d->policy, group, q.name, q.len, q.port);
+	if (q.is_literal)
+		policy_explain_addr(d->policy, group, q.literal.s6_addr, q.port, where,
+				    sizeof(where));
+	else
+		policy_explain(d->policy, group, q.name, q.len, q.port, where, sizeof(where));
+	report_explain(v.allow ? "allow" : "deny", policy_group_name(d->policy, group),
+		       policy_rule_name(d->policy, v.rule), where, json, out);
+	return true;
+}
+
+static const struct verb {
+	const char *name;
+	int argc;
+	bool (*run)(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out);
+	const char *usage;
+} verbs[] = {
+	{ "status", 1, verb_status, "status" },
+	{ "stats", 1, verb_stats, "stats" },
+	{ "flows", 1, verb_flows, "flows" },
+	{ "explain", 3, verb_explain, "explain CLIENT NAME[:PORT]" },
+	{ "reload", 1, verb_reload, "reload" },
+};
+
+bool verbs_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (strcmp(argv[0], verbs[i].name) != 0)
+			continue;
+		if (argc == verbs[i].argc)
+			return verbs[i].run(arg, argc, argv, json, out);
+		evbuffer_add_printf(out, "usage: %s", verbs[i].usage);
+		return false;
+	}
+	evbuffer_add_printf(out, "unknown verb '%s'", argv[0]);
+	return false;
+}
