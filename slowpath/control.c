@@ -27,6 +27,7 @@
 #define BACKLOG 16
 
 #define IDLE_READS 8  /* of CONTROL_LINE bytes: who says more while it waits is cut off */
+#define STREAM_BATCH (64 * 1024) /* a stream's buffer is not filled further before it is tried */
 #define NOTE_LEN 80   /* room that is kept in a stream for saying what was lost */
 
 enum step { STEP_READ, STEP_WRITE, STEP_LINGER, STEP_WAIT, STEP_STREAM };
@@ -51,6 +52,7 @@ struct control_client {
 	void *gone_arg;
 	uint64_t lost;       /* events of a stream that did not fit, and it was not told of */
 	bool json;
+	bool stalled;        /* the stream's socket takes nothing now */
 	size_t len;
 	char line[CONTROL_LINE + 1];
 };
@@ -326,20 +328,27 @@ static void stream_note(struct control_client *c)
 	c->lost = 0;
 }
 
-/* Writes what the socket takes; false: the client is gone and freed. */
+/* Writes what the socket takes. false: it is broken. */
 static bool stream_flush(struct control_client *c)
 {
 	while (evbuffer_get_length(c->answer) > 0) {
 		if (evbuffer_write(c->answer, c->fd) > 0) {
 			stream_note(c);
 		} else if (errno == EAGAIN) {
-			return true; /* an edge will tell */
+			c->stalled = true; /* an edge will tell */
+			return true;
 		} else if (errno != EINTR) {
-			client_free(c);
 			return false;
 		}
 	}
 	return true;
+}
+
+static void stream_room(struct control_client *c)
+{
+	c->stalled = false;
+	if (!stream_flush(c))
+		client_free(c);
 }
 
 static void on_client(evutil_socket_t fd, short what, void *arg)
@@ -356,7 +365,7 @@ static void on_client(evutil_socket_t fd, short what, void *arg)
 	else if (what & EV_READ && !client_listens(c))
 		client_free(c);
 	else if (what & EV_WRITE)
-		stream_flush(c);
+		stream_room(c);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -527,29 +536,41 @@ void control_finish(struct control_client *c, bool ok, const char *text)
 	client_answer(c, ok, out);
 }
 
-bool control_write(struct control_client *c, const char *text, size_t len)
+/* Events that come together share a write, which the loop makes when they are all there. */
+void control_write(struct control_client *c, const char *text, size_t len)
 {
-	bool was_empty;
+	size_t waits;
 
 	if (c->step != STEP_STREAM || !c->answer)
 		abort(); /* or called from within the verb */
-	was_empty = evbuffer_get_length(c->answer) == 0;
 	stream_note(c);
-	if (c->lost || evbuffer_get_length(c->answer) + len + NOTE_LEN > CONTROL_STREAM_BYTES ||
-	    evbuffer_add(c->answer, text, len) != 0) {
+	waits = evbuffer_get_length(c->answer);
+	if (c->lost || waits + len + NOTE_LEN > CONTROL_STREAM_BYTES ||
+	    evbuffer_add(c->answer, text, len) != 0)
 		c->lost++;
-		return true;
-	}
-	return !was_empty || stream_flush(c);
+	else if (waits == 0)
+		event_active(c->io, EV_WRITE, 0);
+	else if (waits > STREAM_BATCH && !c->stalled)
+		stream_flush(c); /* that it is broken is found again by the loop */
 }
 
-/* Whoever waits for an answer is told why there is none, if it can be. */
+void control_lost(struct control_client *c, uint64_t events)
+{
+	c->lost += events;
+	stream_note(c);
+	event_active(c->io, EV_WRITE, 0);
+}
+
+/* Whoever waits for an answer is told why there is none, and a stream has its last words, if it can be
+   done at once. */
 static void say_goodbye(struct control_client *c)
 {
 	static const char why[] = "error\nsluiced has stopped before it was done\n";
 
 	if (c->step == STEP_WAIT)
 		send(c->fd, why, sizeof(why) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	else if (c->step == STEP_STREAM)
+		stream_flush(c);
 }
 
 void control_close(struct control *c)

@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct event_base;
@@ -66,9 +67,11 @@ bool control_stream(struct control_call *call, control_gone gone, void *arg);
    caller's any more. Not from within the handler. */
 void control_finish(struct control_client *client, bool ok, const char *text);
 
-/* One event of a stream, with its newline, or nothing of it. Never waits. false: the client was found
-   to be gone, and control_gone has been called. Not from within the handler. */
-bool control_write(struct control_client *client, const char *text, size_t len);
+/* One event of a stream, with its newline, or nothing of it. Never waits, never ends the client. Not
+   from within the handler. */
+void control_write(struct control_client *client, const char *text, size_t len);
+/* So many more were lost on their way here. */
+void control_lost(struct control_client *client, uint64_t events);
 
 /* 0 or -errno. A stale socket file is replaced, a live one (another daemon) is -EADDRINUSE. */
 int control_open(struct control **out, struct event_base *base, const char *path,
