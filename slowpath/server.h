@@ -44,6 +44,6 @@ bool reload(struct daemon *d, char *err);
 /* ---- verbs.c ---- */
 
 /* The control socket's handler; arg is the struct daemon. */
-bool verbs_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out);
+enum control_result verbs_request(void *arg, struct control_call *call);
 
 #endif
