@@ -66,23 +66,6 @@ static enum control_result verb_flows(struct daemon *d, struct control_call *cal
 	return CONTROL_OK;
 }
 
-static enum control_result verb_reload(struct daemon *d, struct control_call *call)
-{
-	char err[ERR_LEN];
-
-	if (!reload(d, err)) {
-		evbuffer_add_printf(call->out, "%s", err);
-		return CONTROL_ERROR;
-	}
-	if (call->json)
-		evbuffer_add_printf(call->out, "{\"rules\":%zu,\"names\":%zu}\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	else
-		evbuffer_add_printf(call->out, "reloaded: %zu rules, %zu names\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	return CONTROL_OK;
-}
-
 static enum control_result verb_explain(struct daemon *d, struct control_call *call)
 {
 	struct question q = { .len = 0 };
@@ -120,7 +103,11 @@ static const struct verb {
 	{ "stats", 1, 1, verb_stats, "stats" },
 	{ "flows", 1, 1, verb_flows, "flows" },
 	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
-	{ "reload", 1, 1, verb_reload, "reload" },
+	{ "reload", 1, 1, reload_verb, "reload" },
+	{ "allow", 2, 4, changes_verb_allow, "allow NAME [for TIME]" },
+	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },
+	{ "revoke", 2, 2, changes_verb_revoke, "revoke NAME" },
+	{ "changes", 1, 1, changes_verb_list, "changes" },
 };
 
 enum control_result verbs_request(void *arg, struct control_call *call)
