@@ -42,7 +42,8 @@ static void test_defaults(void)
 	CHECK(c->mark == 0);
 	CHECK(c->hello_ms == 5000 && c->connect_ms == 10000 && c->idle_ms == 3600000 &&
 	      c->drain_ms == 30000);
-	CHECK(!c->default_allow && c->enforce);
+	CHECK(!c->default_allow && c->enforce && !c->reload_closes_denied);
+	CHECK_STR(c->changes, "");
 	CHECK(c->destination == DESTINATION_NAMED);
 	CHECK(c->private_networks.n == 0);
 	CHECK(c->deny_tls == DENY_TLS_ALERT);
@@ -234,6 +235,20 @@ static void test_relative(void)
 	conf_free(c);
 }
 
+static void test_changing(void)
+{
+	struct conf *c = read_text(L "[policy]\nreload_closes_denied = yes\nchanges = /var/lib/c\n"
+				     "[rule a]\nallow = a\n[rule b]\ndeny = b\nenforce = no\n");
+
+	CHECK_STR(err, "");
+	if (!c)
+		return;
+	CHECK(c->reload_closes_denied);
+	CHECK_STR(c->changes, "/var/lib/c");
+	CHECK(c->rules[0].enforce && !c->rules[1].enforce);
+	conf_free(c);
+}
+
 /* inih would cut these at 200 bytes; here all of it arrives, or nobody starts. */
 static void test_long_line(void)
 {
@@ -358,6 +373,11 @@ static const struct {
 	{ "[timeouts]\ndrain = 31d\n",
 	  ":2: drain must be a time from 0 to 30d, as in 500ms, 5s, 2m or 1h, not '31d'" },
 	{ "[policy]\ndefault = no\n", ":2: default must be deny or allow, not 'no'" },
+	{ "[policy]\nchanges = var/changes\n",
+	  ":2: changes must be an absolute path, not 'var/changes'" },
+	{ "[rule runtime]\nallow = a\n", ":1: a rule cannot be called 'runtime'" },
+	{ "[rule a]\nallow = a\nenforce = perhaps\n",
+	  ":3: enforce must be yes, no, on, off, true or false, not 'perhaps'" },
 	{ "[policy]\nenforce = maybe\n",
 	  ":2: enforce must be yes, no, on, off, true or false, not 'maybe'" },
 	{ "[policy]\nprivate_networks = 10.0.0.1/8\n",
@@ -545,6 +565,7 @@ int main(void)
 	test_defaults();
 	test_full();
 	test_relative();
+	test_changing();
 	test_long_line();
 	test_line_lengths();
 	test_bad();
