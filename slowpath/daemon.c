@@ -268,12 +268,12 @@ static void stop(struct daemon *d)
 int daemon_run(const char *conf_path, const char *version)
 {
 	struct daemon d = { .conf_path = conf_path, .version = version, .started = time(NULL) };
-	char err[ERR_LEN] = "";
+	char err[ERR_LEN] = "no_new_privs cannot be set";
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
 	d.loaded = d.started;
-	r = start(&d, err);
+	r = privilege_never_more() ?: start(&d, err);
 	if (r) {
 		log_error("%s", err);
 	} else {
