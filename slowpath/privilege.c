@@ -39,18 +39,24 @@ void privilege_give(const char *user, const char *path)
 		return; /* it stays behind, which is what happens to one that is killed */
 }
 
+int privilege_check(const char *user, char *err, size_t err_len)
+{
+	if (!user[0] || getpwnam(user))
+		return 0;
+	snprintf(err, err_len, "user = %s: no such user", user);
+	return -ENOENT;
+}
+
 int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_len)
 {
 	struct passwd *pw;
-	int r = 0;
+	int r = privilege_check(user, err, err_len);
 
-	if (!user[0])
-		return 0;
+	if (r || !user[0])
+		return r;
 	pw = getpwnam(user);
-	if (!pw) {
-		snprintf(err, err_len, "user = %s: no such user", user);
+	if (!pw)
 		return -ENOENT;
-	}
 	if (geteuid() == pw->pw_uid)
 		return 0;
 	if (prctl(PR_SET_KEEPCAPS, 1) != 0 || initgroups(user, pw->pw_gid) != 0 ||
