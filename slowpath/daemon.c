@@ -256,17 +256,15 @@ static int deal_listeners(struct daemon *d)
 
 static int open_listeners(struct daemon *d, const struct conf *conf, char *err)
 {
-	struct passed passed = { 0 };
-	int r = notify_passed(&passed, err, ERR_LEN);
+	int r = 0;
 
-	if (!r && d->replace && passed.n) {
+	if (d->replace && d->passed.n) {
 		snprintf(err, ERR_LEN, "-r, but a service manager passed the sockets (LISTEN_FDS)");
-		r = -EINVAL;
+		return -EINVAL;
 	}
-	if (!r && d->replace)
-		r = handover_ask(conf->control, &passed, err, ERR_LEN);
-	r = r ?: listen_open(&d->listeners, conf, d->n_workers, &passed, err, ERR_LEN);
-	passed_free(&passed);
+	if (d->replace)
+		r = handover_ask(conf->control, &d->passed, err, ERR_LEN);
+	r = r ?: listen_open(&d->listeners, conf, d->n_workers, &d->passed, err, ERR_LEN);
 	return r ?: deal_listeners(d);
 }
 
@@ -358,6 +356,9 @@ static int start(struct daemon *d, char *err)
 	int r;
 
 	snprintf(err, ERR_LEN, "no memory");
+	r = notify_passed(&d->passed, err, ERR_LEN); /* before a descriptor of ours has its number */
+	if (r)
+		return r;
 	d->policy = reload_read(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
@@ -389,6 +390,7 @@ static void stop(struct daemon *d)
 	}
 	free(d->workers);
 	listen_free(&d->listeners);
+	passed_free(&d->passed);
 	fastpath_close(d->shared.fp);
 	free(d->shared.by_flow);
 	if (d->shared.log)

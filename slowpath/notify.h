@@ -14,7 +14,8 @@
 
 /* Somebody listens. */
 bool notify_present(void);
-/* The sockets that were passed to this process, once. 0, or -errno and a line in err. */
+/* The sockets that were passed to this process, once. Before anything is opened: only their
+   numbers are known. 0, or -errno and a line in err. */
 int notify_passed(struct passed *out, char *err, size_t err_len);
 
 void notify_ready(const char *status);

@@ -31,6 +31,7 @@ struct daemon {
 	struct event *deadline;
 	struct control *control;
 	char fastpath_reason[ERR_LEN];
+	struct passed passed; /* sockets that were open before us, until they are dealt out */
 	struct listen_set listeners;
 	struct watchdog *watchdog;
 	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
