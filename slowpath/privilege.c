@@ -51,6 +51,14 @@ void privilege_give(const char *user, const char *path)
 		return; /* it stays behind, which is what happens to one that is killed */
 }
 
+int privilege_check(const char *user, char *err, size_t err_len)
+{
+	if (!user[0] || getpwnam(user))
+		return 0;
+	snprintf(err, err_len, "user = %s: no such user", user);
+	return -ENOENT;
+}
+
 static int become(const char *user, const struct passwd *pw)
 {
 	if (geteuid() == pw->pw_uid)
@@ -65,15 +73,13 @@ static int become(const char *user, const struct passwd *pw)
 int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_len)
 {
 	struct passwd *pw;
-	int r;
+	int r = privilege_check(user, err, err_len);
 
-	if (!user[0])
-		return 0;
+	if (r || !user[0])
+		return r;
 	pw = getpwnam(user);
-	if (!pw) {
-		snprintf(err, err_len, "user = %s: no such user", user);
+	if (!pw)
 		return -ENOENT;
-	}
 	if (pw->pw_uid == 0)
 		return 0;
 	r = become(user, pw) ?: keep(bpf, mark);

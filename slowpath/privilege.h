@@ -25,6 +25,9 @@ int privilege_none(void);
  */
 void privilege_give(const char *user, const char *path);
 
+/* 0, or -ENOENT and a line: there is no such user. */
+int privilege_check(const char *user, char *err, size_t err_len);
+
 /*
  * Changes to `user`, if it is another, and keeps of the capabilities in the calling thread
  *   CAP_BPF        when bpf is true: a reload makes the maps of the new policy. What it needs no

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "slowpath/notify.h"
 #include "slowpath/server.h"
 
 struct policy *reload_read(const char *path, char *err)
@@ -67,7 +68,12 @@ static bool put_in_force(struct daemon *d, char *err)
 
 bool reload(struct daemon *d, char *err)
 {
-	if (!put_in_force(d, err)) {
+	bool good;
+
+	notify_reloading();
+	good = put_in_force(d, err);
+	daemon_tell_ready(d);
+	if (!good) {
 		log_error("reload: %s; the old configuration stays", err);
 		return false;
 	}

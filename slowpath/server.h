@@ -12,6 +12,8 @@
 #include <time.h>
 
 #include "slowpath/control.h"
+#include "slowpath/listen.h"
+#include "slowpath/watchdog.h"
 #include "slowpath/worker.h"
 
 #define ERR_LEN 512
@@ -29,9 +31,21 @@ struct daemon {
 	struct event *deadline;
 	struct control *control;
 	char fastpath_reason[ERR_LEN];
+	struct passed passed; /* sockets that were open before us, until they are dealt out */
+	struct listen_set listeners;
+	struct watchdog *watchdog;
+	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
+	bool replace;		      /* the daemon that runs now */
 	bool stopping;
 	time_t started, loaded;
 };
+
+/* ---- daemon.c ---- */
+
+/* No more connections; ends when the open ones have, or their time is over. */
+void daemon_drain(struct daemon *d);
+/* Tells the service manager that we serve, and what. */
+void daemon_tell_ready(const struct daemon *d);
 
 /* ---- reload.c ---- */
 
@@ -44,6 +58,6 @@ bool reload(struct daemon *d, char *err);
 /* ---- verbs.c ---- */
 
 /* The control socket's handler; arg is the struct daemon. */
-bool verbs_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out);
+enum control_result verbs_request(void *arg, struct control_call *call);
 
 #endif

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What sluicectl may ask of the daemon, one function a verb. Their text and JSON are report.c's.
+#include <errno.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
+#include "common/log.h"
 #include "slowpath/access_log.h"
+#include "slowpath/handover.h"
+#include "slowpath/notify.h"
 #include "slowpath/question.h"
 #include "slowpath/report.h"
 #include "slowpath/server.h"
@@ -26,18 +31,16 @@ static void collect_stats(struct daemon *d, struct stats *s)
 	}
 }
 
-static bool verb_stats(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+static enum control_result verb_stats(struct daemon *d, struct control_call *call)
 {
 	struct stats s;
 
-	(void)argc;
-	(void)argv;
 	collect_stats(d, &s);
-	report_stats(&s, json, out);
-	return true;
+	report_stats(&s, call->json, call->out);
+	return CONTROL_OK;
 }
 
-static bool verb_status(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+static enum control_result verb_status(struct daemon *d, struct control_call *call)
 {
 	struct status s = {
 		.version = d->version,
@@ -51,58 +54,53 @@ static bool verb_status(struct daemon *d, int argc, char **argv, bool json, stru
 		.rules = policy_rules(d->policy),
 		.names = policy_names(d->policy),
 		.enforce = policy_conf(d->policy)->enforce,
+		.files = d->files,
+		.files_wanted = d->files_wanted,
 	};
 
-	(void)argc;
-	(void)argv;
-	report_status(&s, json, out);
-	return true;
+	report_status(&s, call->json, call->out);
+	return CONTROL_OK;
 }
 
-static bool verb_flows(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+static enum control_result verb_flows(struct daemon *d, struct control_call *call)
 {
 	struct flow_list list = { 0 };
 
-	(void)argc;
-	(void)argv;
 	for (unsigned i = 0; i < d->n_workers; i++)
 		worker_call(&d->workers[i], worker_add_flows, &list);
-	report_flows(list.at, list.n, json, out);
+	report_flows(list.at, list.n, call->json, call->out);
 	free(list.at);
-	return true;
+	return CONTROL_OK;
 }
 
-static bool verb_reload(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+static enum control_result verb_reload(struct daemon *d, struct control_call *call)
 {
 	char err[ERR_LEN];
 
-	(void)argc;
-	(void)argv;
 	if (!reload(d, err)) {
-		evbuffer_add_printf(out, "%s", err);
-		return false;
+		evbuffer_add_printf(call->out, "%s", err);
+		return CONTROL_ERROR;
 	}
-	if (json)
-		evbuffer_add_printf(out, "{\"rules\":%zu,\"names\":%zu}\n", policy_rules(d->policy),
-				    policy_names(d->policy));
-	else
-		evbuffer_add_printf(out, "reloaded: %zu rules, %zu names\n",
+	if (call->json)
+		evbuffer_add_printf(call->out, "{\"rules\":%zu,\"names\":%zu}\n",
 				    policy_rules(d->policy), policy_names(d->policy));
-	return true;
+	else
+		evbuffer_add_printf(call->out, "reloaded: %zu rules, %zu names\n",
+				    policy_rules(d->policy), policy_names(d->policy));
+	return CONTROL_OK;
 }
 
-static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out)
+static enum control_result verb_explain(struct daemon *d, struct control_call *call)
 {
 	struct question q = { .len = 0 };
 	struct policy_verdict v;
 	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
-	const char *wrong = question_parse(argv[1], argv[2], &q);
+	const char *wrong = question_parse(call->argv[1], call->argv[2], &q);
 	uint32_t group;
 
-	(void)argc;
 	if (wrong) {
-		evbuffer_add_printf(out, "%s", wrong);
-		return false;
+		evbuffer_add_printf(call->out, "%s", wrong);
+		return CONTROL_ERROR;
 	}
 	group = policy_group(d->policy, q.client.addr);
 	if (q.is_literal)
@@ -115,33 +113,83 @@ static bool verb_explain(struct daemon *d, int argc, char **argv, bool json, str
 	else
 		policy_explain(d->policy, group, q.name, q.len, q.port, where, sizeof(where));
 	report_explain(v.allow ? "allow" : "deny", policy_group_name(d->policy, group),
-		       policy_rule_name(d->policy, v.rule), where, json, out);
-	return true;
+		       policy_rule_name(d->policy, v.rule), where, call->json, call->out);
+	return CONTROL_OK;
+}
+
+/* Says why not, or has the process id of who asks. */
+static bool may_take_over(const struct daemon *d, struct control_call *call, int *pid)
+{
+	const char *no = handover_refusal(control_socket(call->client), call->argv[1], pid);
+
+	if (d->stopping)
+		no = "handover: it is stopping";
+	else if (notify_present())
+		no = "handover: a service manager runs this sluiced, and must restart it";
+	if (no)
+		evbuffer_add_printf(call->out, "%s", no);
+	return !no;
+}
+
+static enum control_result verb_handover(struct daemon *d, struct control_call *call)
+{
+	AUTO_FREE int *fds = calloc(d->listeners.n + 1, sizeof(*fds));
+	int pid, r = -ENOMEM;
+	size_t n = 0;
+
+	if (!may_take_over(d, call, &pid))
+		return CONTROL_ERROR;
+	if (fds) {
+		n = listen_fds(&d->listeners, true, fds);
+		r = handover_send(control_socket(call->client), fds, n);
+	}
+	if (r) {
+		evbuffer_add_printf(call->out, "handover: %s", strerror(-r));
+		return CONTROL_ERROR;
+	}
+	evbuffer_add_printf(call->out, "handover " HANDOVER_VERSION " %zu\n", n);
+	return CONTROL_OK;
+}
+
+static enum control_result verb_handed_over(struct daemon *d, struct control_call *call)
+{
+	int pid;
+
+	if (!may_take_over(d, call, &pid))
+		return CONTROL_ERROR;
+	log_info("process %d has taken over", pid);
+	daemon_drain(d);
+	return CONTROL_OK;
 }
 
 static const struct verb {
 	const char *name;
-	int argc;
-	bool (*run)(struct daemon *d, int argc, char **argv, bool json, struct evbuffer *out);
+	int least, most; /* words, with the verb */
+	enum control_result (*run)(struct daemon *d, struct control_call *call);
 	const char *usage;
 } verbs[] = {
-	{ "status", 1, verb_status, "status" },
-	{ "stats", 1, verb_stats, "stats" },
-	{ "flows", 1, verb_flows, "flows" },
-	{ "explain", 3, verb_explain, "explain CLIENT NAME[:PORT]" },
-	{ "reload", 1, verb_reload, "reload" },
+	{ "status", 1, 1, verb_status, "status" },
+	{ "stats", 1, 1, verb_stats, "stats" },
+	{ "flows", 1, 1, verb_flows, "flows" },
+	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
+	{ "reload", 1, 1, verb_reload, "reload" },
+	/* what sluiced -r says, not sluicectl */
+	{ "handover", 2, 2, verb_handover, "handover VERSION" },
+	{ "handed-over", 2, 2, verb_handed_over, "handed-over VERSION" },
 };
 
-bool verbs_request(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
+enum control_result verbs_request(void *arg, struct control_call *call)
 {
+	const char *name = call->argv[0];
+
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (strcmp(argv[0], verbs[i].name) != 0)
+		if (strcmp(name, verbs[i].name) != 0)
 			continue;
-		if (argc == verbs[i].argc)
-			return verbs[i].run(arg, argc, argv, json, out);
-		evbuffer_add_printf(out, "usage: %s", verbs[i].usage);
-		return false;
+		if (call->argc >= verbs[i].least && call->argc <= verbs[i].most)
+			return verbs[i].run(arg, call);
+		evbuffer_add_printf(call->out, "usage: %s", verbs[i].usage);
+		return CONTROL_ERROR;
 	}
-	evbuffer_add_printf(out, "unknown verb '%s'", argv[0]);
-	return false;
+	evbuffer_add_printf(call->out, "unknown verb '%s'", name);
+	return CONTROL_ERROR;
 }

@@ -9,7 +9,7 @@ packages_build=(
 	autoconf automake libtool pkg-config make gcc libc6-dev linux-libc-dev
 	clang llvm bpftool
 	libbpf-dev libelf-dev zlib1g-dev
-	libevent-dev libssl-dev libinih-dev libcap-dev
+	libevent-dev libssl-dev libinih-dev libcap-dev libsystemd-dev
 )
 
 # what the demo starts

@@ -43,10 +43,12 @@ static void check_question(const char *client, char *name)
 		abort();
 }
 
-static bool handle(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
+static enum control_result handle(void *arg, struct control_call *call)
 {
+	int argc = call->argc;
+	char **argv = call->argv;
+
 	(void)arg;
-	(void)json;
 	requests++;
 	if (argc < 1 || argc > CONTROL_WORDS)
 		abort();
@@ -57,10 +59,10 @@ static bool handle(void *arg, int argc, char **argv, bool json, struct evbuffer 
 			if (*p <= ' ' || *p > '~')
 				abort();
 	}
-	evbuffer_add_printf(out, "%s", argv[0]);
+	evbuffer_add_printf(call->out, "%s", argv[0]);
 	if (argc == 3)
 		check_question(argv[1], argv[2]);
-	return argc % 2;
+	return argc % 2 ? CONTROL_OK : CONTROL_ERROR;
 }
 
 /* A daemon whose socket has no file: nothing is left behind, however we end. */

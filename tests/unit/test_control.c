@@ -25,24 +25,51 @@ static char folder[] = "/tmp/control.XXXXXX";
 static char path[100];
 static unsigned calls;
 
-static bool handle(void *arg, int argc, char **argv, bool json, struct evbuffer *out)
+static struct control_client *kept[CONTROL_CLIENTS]; /* by the number they gave */
+static unsigned gone;
+
+static void on_gone(void *arg)
+{
+	struct control_client **slot = arg;
+
+	*slot = NULL;
+	gone++;
+}
+
+/* "later N", "follow N": the client is kept in slot N. */
+static enum control_result keep(struct control_call *call)
+{
+	struct control_client **slot = &kept[atoi(call->argv[1])];
+	bool later = strcmp(call->argv[0], "later") == 0;
+
+	if (!(later ? control_wait : control_stream)(call, on_gone, slot))
+		return CONTROL_ERROR;
+	*slot = call->client;
+	return later ? CONTROL_LATER : CONTROL_STREAM;
+}
+
+static enum control_result handle(void *arg, struct control_call *call)
 {
 	CHECK(arg == &calls);
+	CHECK(call->uid == getuid());
 	calls++;
-	if (strcmp(argv[0], "fail") == 0) {
-		evbuffer_add_printf(out, "it did not work");
-		return false;
+	if (call->argc == 2 &&
+	    (strcmp(call->argv[0], "later") == 0 || strcmp(call->argv[0], "follow") == 0))
+		return keep(call);
+	if (strcmp(call->argv[0], "fail") == 0) {
+		evbuffer_add_printf(call->out, "it did not work");
+		return CONTROL_ERROR;
 	}
-	if (strcmp(argv[0], "big") == 0) {
+	if (strcmp(call->argv[0], "big") == 0) {
 		for (int i = 0; i < BIG; i++)
-			evbuffer_add(out, "x", 1);
-		return true;
+			evbuffer_add(call->out, "x", 1);
+		return CONTROL_OK;
 	}
-	evbuffer_add_printf(out, "%s%d", json ? "json " : "", argc);
-	for (int i = 0; i < argc; i++)
-		evbuffer_add_printf(out, " [%s]", argv[i]);
-	evbuffer_add(out, "\n", 1);
-	return true;
+	evbuffer_add_printf(call->out, "%s%d", call->json ? "json " : "", call->argc);
+	for (int i = 0; i < call->argc; i++)
+		evbuffer_add_printf(call->out, " [%s]", call->argv[i]);
+	evbuffer_add(call->out, "\n", 1);
+	return CONTROL_OK;
 }
 
 static void turn(void)
@@ -103,7 +130,8 @@ static void test_answers(void)
 	CHECK_STR(ASK("status\n"), "ok\n1 [status]\n");
 	CHECK_STR(ASK("-j status\n"), "ok\njson 1 [status]\n");
 	CHECK_STR(ASK("  explain   10.1.0.2  a:443 \n"), "ok\n3 [explain] [10.1.0.2] [a:443]\n");
-	CHECK_STR(ASK("1 2 3 4 5 6 7 8\n"), "ok\n8 [1] [2] [3] [4] [5] [6] [7] [8]\n");
+	CHECK_STR(ASK("1 2 3 4 5 6 7 8 9 a b c\n"),
+		  "ok\n12 [1] [2] [3] [4] [5] [6] [7] [8] [9] [a] [b] [c]\n");
 	CHECK_STR(ASK("fail\n"), "error\nit did not work\n");
 	CHECK_STR(ASK("one\ntwo\n"), "ok\n1 [one]\n"); /* one request a connection */
 	CHECK(strlen(ASK("big\n")) == BIG + 3);
@@ -117,7 +145,7 @@ static void test_bad_lines(void)
 	CHECK_STR(ASK("\n"), "error\nno verb\n");
 	CHECK_STR(ASK("   \n"), "error\nno verb\n");
 	CHECK_STR(ASK("-j\n"), "error\nno verb\n");
-	CHECK_STR(ASK("1 2 3 4 5 6 7 8 9\n"), "error\ntoo many words\n");
+	CHECK_STR(ASK("1 2 3 4 5 6 7 8 9 a b c d\n"), "error\ntoo many words\n");
 	CHECK_STR(ASK("sta\0tus\n"), "error\nnot printable ASCII\n");
 	CHECK_STR(ASK("\0\n"), "error\nnot printable ASCII\n");
 	CHECK_STR(ASK("status\r\n"), "error\nnot printable ASCII\n");
@@ -166,12 +194,202 @@ static void test_slow_and_gone(void)
 	CHECK(calls == before + 3);
 }
 
-/* Says nothing: is told so in the end, by the daemon's clock. */
-static void test_silent(void)
+/* ---- answers that come later ---- */
+
+/* All the daemon has said so far. */
+static const char *hear_some(int fd)
+{
+	static char text[CONTROL_STREAM_BYTES * 4];
+	size_t len = 0;
+	ssize_t n;
+
+	for (int quiet = 0; quiet < 4;) {
+		turn();
+		n = recv(fd, text + len, sizeof(text) - 1 - len, MSG_DONTWAIT);
+		CHECK(n != 0);
+		if (n > 0)
+			len += (size_t)n;
+		quiet = n > 0 ? 0 : quiet + 1;
+	}
+	text[len] = '\0';
+	return text;
+}
+
+static int keep_one(const char *line)
 {
 	int fd = dial();
 
-	CHECK_STR(hear(fd), "error\ntoo slow\n");
+	say(fd, line, strlen(line));
+	hear_some(fd);
+	return fd;
+}
+
+static void test_later(void)
+{
+	int fd = keep_one("later 0\n"), other = keep_one("later 1\n");
+
+	CHECK(kept[0] && kept[1] && gone == 0);
+	CHECK_STR(ASK("status\n"), "ok\n1 [status]\n"); /* others are served meanwhile */
+	control_finish(kept[1], false, "it did not work");
+	CHECK_STR(hear(other), "error\nit did not work\n");
+	say(fd, "more\n", 5);	/* nobody listens to that */
+	shutdown(fd, SHUT_WR); /* nor is this a hanging up */
+	CHECK_STR(hear_some(fd), "");
+	CHECK(gone == 0);
+	control_finish(kept[0], true, "done\n");
+	CHECK_STR(hear(fd), "ok\ndone\n");
+	CHECK(gone == 0);
+	/* hangs up: with its side ended before, and without */
+	fd = keep_one("later 0\n");
+	shutdown(fd, SHUT_WR);
+	turn();
+	CHECK(kept[0] && gone == 0);
+	close(fd);
+	turn();
+	CHECK(!kept[0] && gone == 1);
+	close(keep_one("later 0\n"));
+	turn();
+	CHECK(!kept[0] && gone == 2);
+	gone = 0;
+}
+
+/* Who says nothing is told so in the end, by the daemon's clock, which does not tick for those that
+   have asked and wait. */
+static void test_silent(void)
+{
+	int fd = keep_one("later 0\n");
+	int follower = keep_one("follow 1\n");
+
+	CHECK_STR(ASK(""), "error\ntoo slow\n");
+	CHECK(kept[0] && kept[1] && gone == 0);
+	control_finish(kept[0], true, "done\n");
+	CHECK_STR(hear(fd), "ok\ndone\n");
+	close(follower);
+	turn();
+	CHECK(!kept[1] && gone == 1);
+	gone = 0;
+}
+
+/* Who talks without end while it waits is cut off. */
+static void test_talker(void)
+{
+	char text[CONTROL_LINE * 16];
+	int fd = keep_one("later 0\n");
+
+	memset(text, 'x', sizeof(text));
+	say(fd, text, sizeof(text));
+	turn();
+	CHECK(!kept[0] && gone == 1);
+	close(fd);
+	gone = 0;
+}
+
+static void test_stream(void)
+{
+	int fd = keep_one("follow 0\n");
+
+	control_write(kept[0], "one\n", 4);
+	CHECK_STR(hear_some(fd), "one\n");
+	control_write(kept[0], "two\n", 4);
+	control_write(kept[0], "three\n", 6);
+	CHECK_STR(hear_some(fd), "two\nthree\n");
+	shutdown(fd, SHUT_WR);
+	CHECK_STR(hear_some(fd), "");
+	control_write(kept[0], "four\n", 5);
+	control_lost(kept[0], 7);
+	CHECK_STR(hear_some(fd), "four\nlost: 7 events, for which there was no room\n");
+	close(fd);
+	control_write(kept[0], "five\n", 5); /* found out by writing */
+	CHECK(kept[0] && gone == 0);
+	turn();
+	CHECK(!kept[0] && gone == 1);
+	gone = 0;
+}
+
+/* Events that came whole, those told as lost; none is cut, and all are accounted for. */
+static void count_events(char *text, unsigned *came, unsigned *lost)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned n;
+
+		if (sscanf(line, "{\"event\":\"lost\",\"lost\":%u}", &n) == 1) {
+			*lost += n;
+		} else {
+			CHECK(strlen(line) == 99);
+			++*came;
+		}
+	}
+}
+
+static void test_stalled_stream(void)
+{
+	enum { EVENTS = 20000 };
+	static char text[EVENTS * 100 + 1000];
+	char event[100];
+	unsigned came = 0, lost = 0;
+	int fd = keep_one("-j follow 0\n");
+
+	memset(event, 'e', sizeof(event));
+	event[sizeof(event) - 1] = '\n';
+	for (int i = 0; i < EVENTS; i++) {
+		control_write(kept[0], event, sizeof(event));
+		if (i % 1000 == 0)
+			turn();
+	}
+	CHECK_STR(ASK("status\n"), "ok\n1 [status]\n");
+	strcpy(text, hear_some(fd));
+	count_events(text, &came, &lost);
+	CHECK(lost > 0 && came + lost == EVENTS);
+	CHECK(came * sizeof(event) > CONTROL_STREAM_BYTES / 2);
+	control_write(kept[0], "after\n", 6); /* and goes on */
+	CHECK_STR(hear_some(fd), "after\n");
+	close(fd);
+	turn();
+	CHECK(gone == 1);
+	gone = 0;
+}
+
+/* Those that stay leave room for those that only ask. */
+static void test_bounds(void)
+{
+	int fds[CONTROL_KEPT], n = 0;
+	char line[32], want[80];
+
+	for (; n < CONTROL_KEPT; n++) {
+		snprintf(line, sizeof(line), "%s %d\n", n < CONTROL_STREAMS ? "follow" : "later", n);
+		fds[n] = keep_one(line);
+		CHECK(kept[n]);
+		if (n == CONTROL_STREAMS - 1)
+			CHECK(strncmp(ASK("follow 30\n"), "error\ntoo many", 14) == 0);
+	}
+	snprintf(want, sizeof(want), "error\ntoo many clients wait or follow already (%d)\n",
+		 CONTROL_KEPT);
+	CHECK_STR(ASK("later 30\n"), want);
+	CHECK_STR(ASK("status\n"), "ok\n1 [status]\n");
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+	turn();
+	CHECK(gone == CONTROL_KEPT);
+	gone = 0;
+}
+
+static void test_close_with_waiting(void)
+{
+	int later = keep_one("later 0\n"), follow = keep_one("follow 1\n");
+	char text[80];
+	ssize_t n;
+
+	control_write(kept[1], "last\n", 5);
+	control_close(control);
+	control = NULL;
+	CHECK(gone == 2 && !kept[0] && !kept[1]);
+	n = recv(later, text, sizeof(text), 0);
+	CHECK(n > 6 && strncmp(text, "error\n", 6) == 0);
+	CHECK(recv(follow, text, sizeof(text), 0) == 5 && recv(follow, text, sizeof(text), 0) == 0);
+	close(later);
+	close(follow);
 }
 
 static void test_many(void)
@@ -247,11 +465,17 @@ int main(void)
 	test_bad_lines();
 	test_slow_and_gone();
 	test_many();
+	test_later();
+	test_talker();
+	test_stream();
+	test_stalled_stream();
+	test_bounds();
 	test_silent();
 	test_socket_file();
 	fd = dial();
 	turn();
-	control_close(control); /* with a client */
+	test_close_with_waiting();
+	control_close(control);
 	control_close(NULL);
 	close(fd);
 	rmdir(folder);
