@@ -4,6 +4,7 @@
 #include "config.h"
 #endif
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,8 +13,9 @@
 
 static int usage(FILE *to, int status)
 {
-	fputs("usage: sluiced [-f FILE] [-t] [-V]\n"
+	fputs("usage: sluiced [-f FILE] [-r | -t] [-V]\n"
 	      "  -f FILE  configuration, default " DEFAULT_CONF "\n"
+	      "  -r       replace the sluiced that runs: take over its sockets, then it drains\n"
 	      "  -t       check the configuration and exit: 0 good, 1 bad\n"
 	      "  -V       print the version\n",
 	      to);
@@ -23,15 +25,19 @@ static int usage(FILE *to, int status)
 int main(int argc, char **argv)
 {
 	const char *conf = DEFAULT_CONF;
-	int opt, check = 0;
+	bool check = false, replace = false;
+	int opt;
 
-	while ((opt = getopt(argc, argv, "f:tVh")) != -1) {
+	while ((opt = getopt(argc, argv, "f:rtVh")) != -1) {
 		switch (opt) {
 		case 'f':
 			conf = optarg;
 			break;
+		case 'r':
+			replace = true;
+			break;
 		case 't':
-			check = 1;
+			check = true;
 			break;
 		case 'V':
 			puts("sluiced " PACKAGE_VERSION);
@@ -42,7 +48,7 @@ int main(int argc, char **argv)
 			return usage(stderr, 2);
 		}
 	}
-	if (optind != argc)
+	if (optind != argc || (check && replace))
 		return usage(stderr, 2);
-	return check ? daemon_check(conf) : daemon_run(conf, PACKAGE_VERSION);
+	return check ? daemon_check(conf) : daemon_run(conf, PACKAGE_VERSION, replace);
 }

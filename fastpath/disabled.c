@@ -54,6 +54,14 @@ int fastpath_load_changes(struct fastpath *fp, const struct policy *p, char *why
 	abort();
 }
 
+int fastpath_publish(struct fastpath *fp, char *why, size_t why_len)
+{
+	(void)fp;
+	(void)why;
+	(void)why_len;
+	abort();
+}
+
 void fastpath_close(struct fastpath *fp)
 {
 	if (fp)

@@ -5,8 +5,11 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fastpath/flow.h"
+
+#define PINNED_MAX 16
 
 struct sluice_bpf;
 struct ring_buffer;
@@ -23,6 +26,7 @@ struct fastpath {
 	unsigned workers;
 	struct worker_ring *rings;
 	char *pin; /* folder our maps are pinned in, or NULL */
+	ino_t pinned[PINNED_MAX]; /* their files, once they are published */
 
 	struct flow *records; /* shared with the program */
 	size_t records_bytes;

@@ -42,6 +42,9 @@ int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size
 int fastpath_load_policy(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
 /* Puts the changes of p in force; p is else the policy in force. On failure the old ones are. */
 int fastpath_load_changes(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
+/* Pins the maps under the names that others read, in place of those of a process before. Until
+   then nothing of that one is touched. 0, or -errno and a line. */
+int fastpath_publish(struct fastpath *fp, char *why, size_t why_len);
 /* Closes and unpins. Every socket must be closed before. NULL is fine. */
 void fastpath_close(struct fastpath *fp);
 

@@ -130,40 +130,63 @@ static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
 				   s->maps.policy_heads, s->maps.policy_ports, s->maps.policy_names,
 				   s->maps.policy_rules, s->maps.policy_changes };
 
+	_Static_assert(sizeof(maps) / sizeof(*maps) <= PINNED_MAX, "no room for the pins");
 	return i < sizeof(maps) / sizeof(*maps) ? maps[i] : NULL;
+}
+
+/* Where a map is pinned, and where until fastpath_publish(). bpffs reserves dots. */
+static void pin_paths(const struct fastpath *fp, const struct bpf_map *m, char path[PATH_MAX],
+		      char before[PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%s/%s", fp->pin, bpf_map__name(m));
+	int k = snprintf(before, PATH_MAX, "%s/%s_new", fp->pin, bpf_map__name(m));
+
+	if (n >= PATH_MAX || k >= PATH_MAX)
+		path[0] = before[0] = '\0';
 }
 
 static void unpin(struct fastpath *fp)
 {
+	char path[PATH_MAX], before[PATH_MAX];
 	struct bpf_map *m;
-	char path[PATH_MAX];
+	struct stat st;
 
 	if (!fp->pin)
 		return;
 	for (size_t i = 0; (m = pinned_map(fp->skel, i)); i++) {
-		snprintf(path, sizeof(path), "%s/%s", fp->pin, bpf_map__name(m));
-		unlink(path);
+		pin_paths(fp, m, path, before);
+		/* Not what a successor has put in its place. */
+		if (fp->pinned[i] && stat(path, &st) == 0 && st.st_ino == fp->pinned[i])
+			unlink(path);
+		if (!fp->pinned[i])
+			unlink(before);
 	}
 	rmdir(fp->pin);
 	free(fp->pin);
 	fp->pin = NULL;
 }
 
+static int open_pin_folder(const char *folder)
+{
+	struct statfs fs;
+
+	if (mkdir(folder, 0750) != 0 && errno != EEXIST)
+		return -errno;
+	if (statfs(folder, &fs) == 0 && (uint32_t)fs.f_type == BPF_FS_MAGIC_NUMBER)
+		return 0;
+	rmdir(folder);
+	return -ENOTSUP;
+}
+
 static int pin(struct fastpath *fp, const char *folder, char *why, size_t why_len)
 {
-	char path[PATH_MAX];
-	struct statfs fs;
+	char path[PATH_MAX], before[PATH_MAX];
 	struct bpf_map *m;
-	int err = 0;
+	int err;
 
 	if (!folder[0])
 		return 0;
-	if (mkdir(folder, 0750) != 0 && errno != EEXIST)
-		err = -errno;
-	if (!err && (statfs(folder, &fs) != 0 || (uint32_t)fs.f_type != BPF_FS_MAGIC_NUMBER)) {
-		rmdir(folder);
-		err = -ENOTSUP;
-	}
+	err = open_pin_folder(folder);
 	if (err) {
 		snprintf(why, why_len, "pin = %s: %s", folder,
 			 err == -ENOTSUP ? "not on a bpffs (mount -t bpf bpf /sys/fs/bpf)" :
@@ -174,13 +197,32 @@ static int pin(struct fastpath *fp, const char *folder, char *why, size_t why_le
 	if (!fp->pin)
 		return -ENOMEM;
 	for (size_t i = 0; !err && (m = pinned_map(fp->skel, i)); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, bpf_map__name(m));
-		unlink(path); /* left by one that was killed */
-		err = bpf_obj_pin(bpf_map__fd(m), path) != 0 ? -errno : 0;
+		pin_paths(fp, m, path, before);
+		unlink(before); /* left by one that was killed */
+		err = bpf_obj_pin(bpf_map__fd(m), before) != 0 ? -errno : 0;
 	}
 	if (err)
 		snprintf(why, why_len, "pin = %s: %s", folder, strerror(-err));
 	return err;
+}
+
+int fastpath_publish(struct fastpath *fp, char *why, size_t why_len)
+{
+	char path[PATH_MAX], before[PATH_MAX];
+	struct bpf_map *m;
+	struct stat st;
+
+	for (size_t i = 0; fp->pin && (m = pinned_map(fp->skel, i)); i++) {
+		pin_paths(fp, m, path, before);
+		if (stat(before, &st) != 0 || rename(before, path) != 0) {
+			int err = -errno;
+
+			snprintf(why, why_len, "pin = %s: %s", path, strerror(-err));
+			return err;
+		}
+		fp->pinned[i] = st.st_ino;
+	}
+	return 0;
 }
 
 /* ---- open and close ---- */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "slowpath/privilege.h"
 
 #define BUFFER_LEN (1024 * 1024) /* lines waiting for the writer; twice that in memory */
 #define LOG_MODE 0640
@@ -128,6 +129,8 @@ static void *run(void *arg)
 	struct access_log *log = arg;
 	bool closing = false;
 
+	if (privilege_none() != 0) /* the file is open, and is opened again by another thread */
+		abort();
 	pthread_mutex_lock(&log->lock);
 	while (!closing) {
 		uint64_t lost;

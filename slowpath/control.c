@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -571,6 +572,24 @@ static void say_goodbye(struct control_client *c)
 		send(c->fd, why, sizeof(why) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	else if (c->step == STEP_STREAM)
 		stream_flush(c);
+}
+
+int control_move(struct control *c, const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(to.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	if (rename(c->at.sun_path, path) != 0)
+		return -errno;
+	c->at = to;
+	return 0;
+}
+
+int control_socket(const struct control_client *client)
+{
+	return client->fd;
 }
 
 void control_close(struct control *c)

@@ -73,9 +73,14 @@ void control_write(struct control_client *client, const char *text, size_t len);
 /* So many more were lost on their way here. */
 void control_lost(struct control_client *client, uint64_t events);
 
+/* Within the handler: the client's socket, to ask and to send ahead of the answer; never to close. */
+int control_socket(const struct control_client *client);
+
 /* 0 or -errno. A stale socket file is replaced, a live one (another daemon) is -EADDRINUSE. */
 int control_open(struct control **out, struct event_base *base, const char *path,
 		 control_handler fn, void *arg);
+/* Puts the socket in the place of whatever is at `path`, in one step. 0 or -errno. */
+int control_move(struct control *c, const char *path);
 void control_close(struct control *c); /* unlinks the socket; NULL is fine */
 
 #endif

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,16 +14,21 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "slowpath/access_log.h"
 #include "slowpath/conn.h"
+#include "slowpath/handover.h"
 #include "slowpath/judge.h"
+#include "slowpath/notify.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
 #include "slowpath/server.h"
 
-/* Descriptors beyond two a connection: listeners, maps, logs, pipes. */
+/* Descriptors beyond two a connection: listeners, maps, logs, control; and of each worker. */
 #define SPARE_FDS 512
+#define WORKER_FDS (2 * SPARE_PIPES + 16)
+#define NEW_SUFFIX ".new" /* of the control socket, until it takes its place */
 
 int daemon_check(const char *conf_path)
 {
@@ -39,6 +46,12 @@ int daemon_check(const char *conf_path)
 
 /* ---- signals ---- */
 
+static void all_workers(struct daemon *d, void (*fn)(struct worker *, void *))
+{
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], fn, NULL);
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -46,8 +59,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	log_warn("drain time is over, closing what is open");
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], worker_stop, NULL);
+	all_workers(d, worker_stop);
 }
 
 /* The loop ends when the last worker has; looked at often enough for a person. */
@@ -69,22 +81,31 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(d->base);
 }
 
+void daemon_drain(struct daemon *d)
+{
+	unsigned ms = policy_conf(d->policy)->drain_ms;
+	struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	log_info("stopping: open connections may finish");
+	d->stopping = true;
+	notify_stopping("stopping, open connections may finish");
+	event_base_once(d->base, -1, EV_TIMEOUT, on_deadline, d, &limit);
+	all_workers(d, worker_drain);
+	event_add(d->deadline, &(struct timeval){ .tv_usec = 10000 });
+}
+
 static void on_stop(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
-	unsigned ms = policy_conf(d->policy)->drain_ms;
-	struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-	void (*how)(struct worker *, void *) = d->stopping ? worker_stop : worker_drain;
 
 	(void)sig;
 	(void)what;
-	log_info(d->stopping ? "stopping now" : "stopping: open connections may finish");
-	if (!d->stopping)
-		event_base_once(d->base, -1, EV_TIMEOUT, on_deadline, d, &limit);
-	d->stopping = true;
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], how, NULL);
-	event_add(d->deadline, &(struct timeval){ .tv_usec = 10000 });
+	if (!d->stopping) {
+		daemon_drain(d);
+		return;
+	}
+	log_info("stopping now");
+	all_workers(d, worker_stop);
 }
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
@@ -153,20 +174,25 @@ static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
 	return 0;
 }
 
-static void check_descriptors(const struct conf *conf)
+/* Two a connection; pipes are only kept where there is room for them. Too few is no reason not
+   to start: whoever comes beyond them waits, and is not refused. */
+static void check_descriptors(struct daemon *d, const struct conf *conf)
 {
 	struct rlimit limit;
 
+	d->files_wanted = (uint64_t)conf->max_connections * SIDE_COUNT + SPARE_FDS +
+			  (uint64_t)d->n_workers * WORKER_FDS;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur / SIDE_COUNT < conf->max_connections + SPARE_FDS / SIDE_COUNT)
-		log_warn("the limit of %llu open files is too low for max_connections = %u "
-			 "(two each); connections beyond it will wait",
-			 (unsigned long long)limit.rlim_cur, conf->max_connections);
+	d->files = limit.rlim_cur;
+	if (d->files < d->files_wanted)
+		log_warn("the limit of %" PRIu64 " open files is too low for max_connections = %u, "
+			 "which needs %" PRIu64 "; connections beyond it will wait",
+			 d->files, conf->max_connections, d->files_wanted);
 }
 
 static int open_workers(struct daemon *d, char *err)
@@ -197,12 +223,139 @@ static int start_workers(struct daemon *d)
 	return r;
 }
 
+/* ---- the place of one that runs, and the sockets ---- */
+
+/* Beside the running one's if it is to be replaced: then nobody else can replace it meanwhile. */
+static int open_control(struct daemon *d, const struct conf *conf, char *err)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s%s", conf->control, d->replace ? NEW_SUFFIX : "");
+	int r = n < (int)sizeof(path) ? 0 : -ENAMETOOLONG;
+
+	r = r ?: control_open(&d->control, d->base, path, verbs_request, d);
+	if (r)
+		snprintf(err, ERR_LEN, "control = %.400s: %s", path,
+			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));
+	return r;
+}
+
+static int deal_listeners(struct daemon *d)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < d->listeners.n && !r; i++) {
+		const struct listen_socket *s = &d->listeners.at[i];
+
+		r = worker_listen(&d->workers[s->worker], s->fd, s->bare);
+	}
+	return r;
+}
+
+static int open_listeners(struct daemon *d, const struct conf *conf, char *err)
+{
+	int r = 0;
+
+	if (d->replace && d->passed.n) {
+		snprintf(err, ERR_LEN, "-r, but a service manager passed the sockets (LISTEN_FDS)");
+		return -EINVAL;
+	}
+	if (d->replace)
+		r = handover_ask(conf->control, &d->passed, err, ERR_LEN);
+	r = r ?: listen_open(&d->listeners, conf, d->n_workers, &d->passed, err, ERR_LEN);
+	return r ?: deal_listeners(d);
+}
+
+/* From here on others find us and not the one before. Last, and after all that can go wrong. */
+static int take_place(struct daemon *d, const struct conf *conf, int *before, char *err)
+{
+	int r = privilege_check(conf->user, err, ERR_LEN);
+
+	if (!r && d->replace) {
+		*before = handover_connect(conf->control, err, ERR_LEN);
+		r = *before < 0 ? *before : 0;
+	}
+	if (!r && d->shared.fp)
+		r = fastpath_publish(d->shared.fp, err, ERR_LEN);
+	if (r || !d->replace)
+		return r;
+	r = control_move(d->control, conf->control);
+	if (r)
+		snprintf(err, ERR_LEN, "control = %.400s: %s", conf->control, strerror(-r));
+	return r;
+}
+
+static int become_user(struct daemon *d, const struct conf *conf, char *err)
+{
+	privilege_give(conf->user, conf->pin);
+	privilege_give(conf->user, conf->control);
+	if (conf->access_log[0] == '/')
+		privilege_give(conf->user, conf->access_log); /* to be opened again by SIGUSR1 */
+	return privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
+}
+
+static int begin_accepting(struct daemon *d, char *err)
+{
+	struct accept_result result = { 0 };
+	char text[128];
+
+	for (unsigned i = 0; i < d->n_workers && !result.err; i++)
+		worker_call(&d->workers[i], worker_accept, &result);
+	if (result.err)
+		snprintf(err, ERR_LEN, "cannot listen at %s: %s",
+			 listen_print(result.fd, text, sizeof(text)), strerror(-result.err));
+	return result.err;
+}
+
+/* What the manager has of us outlives us, and with it whoever waits to be accepted. */
+static void store_listeners(const struct daemon *d)
+{
+	AUTO_FREE int *fds = notify_present() ? calloc(d->listeners.n, sizeof(*fds)) : NULL;
+	bool forget = d->listeners.unused > 0;
+
+	if (fds)
+		notify_store(fds, listen_fds(&d->listeners, forget, fds), forget);
+}
+
+static int serve(struct daemon *d, const struct conf *conf, char *err)
+{
+	int before = -1;
+	int r = take_place(d, conf, &before, err);
+
+	r = r ?: become_user(d, conf, err);
+	r = r ?: start_workers(d);
+	r = r ?: begin_accepting(d, err);
+	if (before >= 0 && r)
+		close(before);
+	else if (before >= 0 && handover_done(before, err, ERR_LEN) != 0)
+		log_error("the sluiced before may still run: %s", err);
+	if (r)
+		return r;
+	store_listeners(d);
+	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());
+	if (!r)
+		daemon_tell_ready(d);
+	return r;
+}
+
+void daemon_tell_ready(const struct daemon *d)
+{
+	char status[128];
+
+	snprintf(status, sizeof(status), "serving, fastpath %s, %zu rules, %zu names",
+		 d->shared.fp ? "on" : "off", policy_rules(d->policy), policy_names(d->policy));
+	if (!d->stopping)
+		notify_ready(status);
+}
+
 static int start(struct daemon *d, char *err)
 {
 	const struct conf *conf;
 	int r;
 
 	snprintf(err, ERR_LEN, "no memory");
+	r = notify_passed(&d->passed, err, ERR_LEN); /* before a descriptor of ours has its number */
+	if (r)
+		return r;
 	d->policy = reload_read(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
@@ -210,7 +363,8 @@ static int start(struct daemon *d, char *err)
 	conf = policy_conf(d->first);
 	d->shared.start = conf;
 	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	check_descriptors(conf);
+	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
+	check_descriptors(d, conf);
 	d->shared.clients = clients_new();
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
@@ -220,33 +374,23 @@ static int start(struct daemon *d, char *err)
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
-	if (r)
-		return r;
-	r = control_open(&d->control, d->base, conf->control, verbs_request, d);
-	if (r) {
-		snprintf(err, ERR_LEN, "control = %s: %s", conf->control,
-			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));
-		return r;
-	}
-	privilege_give(conf->user, conf->pin);
-	privilege_give(conf->user, conf->control);
-	if (conf->access_log[0] == '/')
-		privilege_give(conf->user, conf->access_log); /* to be opened again by SIGUSR1 */
-	r = privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
-	if (r)
-		return r;
-	return start_workers(d);
+	r = r ?: open_control(d, conf, err);
+	r = r ?: open_listeners(d, conf, err);
+	return r ?: serve(d, conf, err);
 }
 
 static void stop(struct daemon *d)
 {
 	control_close(d->control);
 	reload_close(d);
+	watchdog_close(d->watchdog);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
 	}
 	free(d->workers);
+	listen_free(&d->listeners);
+	passed_free(&d->passed);
 	fastpath_close(d->shared.fp);
 	free(d->shared.by_flow);
 	if (d->shared.log)
@@ -266,15 +410,16 @@ static void stop(struct daemon *d)
 	policy_unref(d->first);
 }
 
-int daemon_run(const char *conf_path, const char *version)
+int daemon_run(const char *conf_path, const char *version, bool replace)
 {
-	struct daemon d = { .conf_path = conf_path, .version = version, .started = time(NULL) };
-	char err[ERR_LEN] = "";
+	struct daemon d = { .conf_path = conf_path, .version = version, .replace = replace,
+			    .started = time(NULL) };
+	char err[ERR_LEN] = "no_new_privs cannot be set";
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
 	d.loaded = d.started;
-	r = start(&d, err);
+	r = privilege_never_more() ?: start(&d, err);
 	if (r) {
 		log_error("%s", err);
 	} else {

@@ -15,6 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "slowpath/notify.h"
 #include "slowpath/server.h"
 
 struct policy *reload_read(const char *path, char *err)
@@ -139,11 +140,13 @@ static void start_load(struct loader *l)
 	l->again = false;
 	take_waiters(l);
 	l->serial = ++l->d->serial;
+	notify_reloading();
 	err = start_thread(l);
-	if (err)
+	l->running = err == 0;
+	if (err) {
 		finish_with_error(l, strerror(err));
-	else
-		l->running = true;
+		daemon_tell_ready(l->d);
+	}
 }
 
 /* ---- in force ---- */
@@ -193,6 +196,7 @@ static void on_loaded(evutil_socket_t fd, short what, void *arg)
 		tell(&l->now, true, "");
 	}
 	policy_unref(read);
+	daemon_tell_ready(l->d);
 	if (l->again)
 		start_load(l);
 }

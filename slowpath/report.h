@@ -40,6 +40,7 @@ struct status {
 	uint64_t loaded_at;	     /* seconds since the epoch: when the policy was put in force */
 	size_t rules, names;
 	bool enforce;
+	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
 };
 
 struct flow_info {

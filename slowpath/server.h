@@ -13,6 +13,8 @@
 #include <time.h>
 
 #include "slowpath/control.h"
+#include "slowpath/listen.h"
+#include "slowpath/watchdog.h"
 #include "slowpath/worker.h"
 
 #define ERR_LEN 512
@@ -36,9 +38,21 @@ struct daemon {
 	struct loader *loader;
 	struct changes *changes;     /* said at run time */
 	char fastpath_reason[ERR_LEN];
+	struct passed passed; /* sockets that were open before us, until they are dealt out */
+	struct listen_set listeners;
+	struct watchdog *watchdog;
+	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
+	bool replace;		      /* the daemon that runs now */
 	bool stopping;
 	time_t started, loaded;
 };
+
+/* ---- daemon.c ---- */
+
+/* No more connections; ends when the open ones have, or their time is over. */
+void daemon_drain(struct daemon *d);
+/* Tells the service manager that we serve, and what. */
+void daemon_tell_ready(const struct daemon *d);
 
 /* ---- reload.c ---- */
 

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What sluicectl may ask of the daemon, one function a verb. Their text and JSON are report.c's.
+#include <errno.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
+#include "common/log.h"
 #include "slowpath/access_log.h"
+#include "slowpath/handover.h"
+#include "slowpath/notify.h"
 #include "slowpath/question.h"
 #include "slowpath/report.h"
 #include "slowpath/server.h"
@@ -49,6 +54,8 @@ static enum control_result verb_status(struct daemon *d, struct control_call *ca
 		.rules = policy_rules(d->policy),
 		.names = policy_names(d->policy),
 		.enforce = policy_conf(d->policy)->enforce,
+		.files = d->files,
+		.files_wanted = d->files_wanted,
 	};
 
 	report_status(&s, call->json, call->out);
@@ -93,6 +100,51 @@ static enum control_result verb_explain(struct daemon *d, struct control_call *c
 	return CONTROL_OK;
 }
 
+/* Says why not, or has the process id of who asks. */
+static bool may_take_over(const struct daemon *d, struct control_call *call, int *pid)
+{
+	const char *no = handover_refusal(control_socket(call->client), call->argv[1], pid);
+
+	if (d->stopping)
+		no = "handover: it is stopping";
+	else if (notify_present())
+		no = "handover: a service manager runs this sluiced, and must restart it";
+	if (no)
+		evbuffer_add_printf(call->out, "%s", no);
+	return !no;
+}
+
+static enum control_result verb_handover(struct daemon *d, struct control_call *call)
+{
+	AUTO_FREE int *fds = calloc(d->listeners.n + 1, sizeof(*fds));
+	int pid, r = -ENOMEM;
+	size_t n = 0;
+
+	if (!may_take_over(d, call, &pid))
+		return CONTROL_ERROR;
+	if (fds) {
+		n = listen_fds(&d->listeners, true, fds);
+		r = handover_send(control_socket(call->client), fds, n);
+	}
+	if (r) {
+		evbuffer_add_printf(call->out, "handover: %s", strerror(-r));
+		return CONTROL_ERROR;
+	}
+	evbuffer_add_printf(call->out, "handover " HANDOVER_VERSION " %zu\n", n);
+	return CONTROL_OK;
+}
+
+static enum control_result verb_handed_over(struct daemon *d, struct control_call *call)
+{
+	int pid;
+
+	if (!may_take_over(d, call, &pid))
+		return CONTROL_ERROR;
+	log_info("process %d has taken over", pid);
+	daemon_drain(d);
+	return CONTROL_OK;
+}
+
 static const struct verb {
 	const char *name;
 	int least, most; /* words, with the verb */
@@ -108,6 +160,9 @@ static const struct verb {
 	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },
 	{ "revoke", 2, 2, changes_verb_revoke, "revoke NAME" },
 	{ "changes", 1, 1, changes_verb_list, "changes" },
+	/* what sluiced -r says, not sluicectl */
+	{ "handover", 2, 2, verb_handover, "handover VERSION" },
+	{ "handed-over", 2, 2, verb_handed_over, "handed-over VERSION" },
 };
 
 enum control_result verbs_request(void *arg, struct control_call *call)

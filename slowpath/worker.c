@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +11,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "slowpath/conn.h"
+#include "slowpath/listen.h"
+#include "slowpath/watchdog.h"
 
 #define ACCEPTS 64 /* in one go, then other events have their turn */
-#define BACKLOG 4096
 #define RESUME_MS 100
 
 /* ---- accepting ---- */
@@ -25,7 +25,8 @@
 static void pause_accepting(struct worker *w, bool pause)
 {
 	for (size_t i = 0; i < w->n_listeners; i++)
-		pause ? event_del(w->listeners[i]) : event_add(w->listeners[i], NULL);
+		pause ? event_del(w->listeners[i]->event) :
+			event_add(w->listeners[i]->event, NULL);
 	w->paused = pause;
 }
 
@@ -50,96 +51,85 @@ static void out_of_descriptors(struct worker *w, int error)
 	event_add(w->resume, &tv);
 }
 
-static void on_accept(evutil_socket_t listener, short what, void *arg)
+/* false: there is none, or none can be taken now. */
+static bool accept_one(struct listener *l)
 {
-	struct worker *w = arg;
+	struct worker *w = l->w;
 	struct sockaddr_storage from;
-	socklen_t len;
-	int fd;
-
-	(void)what;
-	for (int i = 0; i < ACCEPTS && !w->paused && !w->draining; i++) {
-		len = sizeof(from);
-		fd = accept4(listener, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0)
-			conn_accept(w, fd, (struct sockaddr *)&from);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			out_of_descriptors(w, errno);
-		else if (errno != ECONNABORTED && errno != EINTR)
-			return;
-	}
-}
-
-static int listen_at(const struct sockaddr_storage *at)
-{
-	bool v6 = at->ss_family == AF_INET6;
-	socklen_t len = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	int one = 1;
-	int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	/* These are inherited by accept. An urgent byte is a byte like others, as the program sees
-	   it; out of line, TCP would now and then skip one that was passed up already. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
-	if ((v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) != 0) ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0 ||
-	    bind(fd, (const struct sockaddr *)at, len) != 0 || listen(fd, BACKLOG) != 0) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-static int open_listener(struct worker *w, const struct sockaddr_storage *at, char *err,
-			 size_t err_len)
-{
-	struct endpoint_addr a;
-	char text[ADDRESS_TEXT];
-	int fd = listen_at(at);
+	socklen_t len = sizeof(from);
+	int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		address_from_sockaddr(&a, (const struct sockaddr *)at);
-		snprintf(err, err_len, "cannot listen at %s: %s", address_print(&a, true, text),
-			 strerror(-fd));
-		return fd;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			out_of_descriptors(w, errno);
+		return errno == ECONNABORTED || errno == EINTR;
 	}
-	w->listeners[w->n_listeners++] = event_new(w->base, fd, EV_READ | EV_PERSIST, on_accept, w);
-	return event_add(w->listeners[w->n_listeners - 1], NULL);
+	if (l->bare)
+		listen_dress(fd);
+	conn_accept(w, fd, (struct sockaddr *)&from);
+	return true;
 }
 
-static int open_listeners(struct worker *w, char *err, size_t err_len)
+static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
-	const struct conf *conf = w->shared->start;
-	size_t n = 0;
-	int r = 0;
+	struct listener *l = arg;
 
-	for (size_t i = 0; i < conf->n_listeners; i++)
-		n += conf->listeners[i].n;
-	w->listeners = calloc(n, sizeof(struct event *));
-	if (!w->listeners)
-		return -ENOMEM;
-	for (size_t i = 0; i < conf->n_listeners; i++)
-		for (size_t k = 0; !r && k < conf->listeners[i].n; k++)
-			r = open_listener(w, &conf->listeners[i].at[k], err, err_len);
-	return r;
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < ACCEPTS && !l->w->paused && !l->w->draining; i++)
+		if (!accept_one(l))
+			return;
+}
+
+/* Who waits in the queue has been told that he is connected. */
+static void accept_queued(struct worker *w)
+{
+	for (size_t i = 0; i < w->n_listeners; i++)
+		for (int k = 0; k < LISTEN_BACKLOG && !w->paused; k++)
+			if (!accept_one(w->listeners[i]))
+				break;
 }
 
 static void close_listeners(struct worker *w)
 {
 	for (size_t i = 0; i < w->n_listeners; i++) {
-		int fd = event_get_fd(w->listeners[i]);
-
-		event_free(w->listeners[i]);
-		close(fd);
+		event_free(w->listeners[i]->event);
+		close(w->listeners[i]->fd);
+		free(w->listeners[i]);
 	}
 	free(w->listeners);
 	w->listeners = NULL;
 	w->n_listeners = 0;
+}
+
+int worker_listen(struct worker *w, int fd, bool bare)
+{
+	struct listener **grown = realloc(w->listeners, (w->n_listeners + 1) * sizeof(*grown));
+	AUTO_FREE struct listener *l = calloc(1, sizeof(*l));
+
+	if (grown)
+		w->listeners = grown;
+	if (!grown || !l)
+		return -ENOMEM;
+	*l = (struct listener){ .w = w, .fd = fd, .bare = bare };
+	l->event = event_new(w->base, fd, EV_READ | EV_PERSIST, on_accept, l);
+	if (!l->event)
+		return -ENOMEM;
+	w->listeners[w->n_listeners++] = TAKE(l);
+	return 0;
+}
+
+void worker_accept(struct worker *w, void *arg)
+{
+	struct accept_result *out = arg;
+
+	for (size_t i = 0; i < w->n_listeners && !out->err; i++) {
+		out->fd = w->listeners[i]->fd;
+		if (listen(out->fd, LISTEN_BACKLOG) != 0)
+			out->err = -errno;
+		else if (event_add(w->listeners[i]->event, NULL) != 0)
+			out->err = -ENOMEM;
+	}
 }
 
 /* ---- ring events ---- */
@@ -223,6 +213,7 @@ void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void
 void worker_drain(struct worker *w, void *arg)
 {
 	(void)arg;
+	accept_queued(w);
 	w->draining = true;
 	close_listeners(w);
 	if (!w->conns)
@@ -368,6 +359,27 @@ static struct event_base *new_base(void)
 	return base;
 }
 
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	w->seen_ms = watchdog_now_ms();
+}
+
+/* Only where somebody looks: each tick wakes the machine. */
+static int open_tick(struct worker *w)
+{
+	unsigned ms = w->shared->tick_ms;
+	struct timeval every = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	if (!ms)
+		return 0;
+	w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
+	return w->tick && event_add(w->tick, &every) == 0 ? 0 : -ENOMEM;
+}
+
 static int open_events(struct worker *w)
 {
 	struct timeval second = { .tv_sec = 1 };
@@ -379,7 +391,7 @@ static int open_events(struct worker *w)
 	w->resume = event_new(w->base, -1, 0, on_resume, w);
 	if (!w->wake || !w->resume || event_add(w->wake, NULL) != 0)
 		return -ENOMEM;
-	if (poller_open(&w->poller, w->base, conn_poll) != 0)
+	if (poller_open(&w->poller, w->base, conn_poll) != 0 || open_tick(w) != 0)
 		return -ENOMEM;
 	if (!w->shared->fp)
 		return 0;
@@ -410,9 +422,6 @@ int worker_open(struct worker *w, unsigned index, struct shared *shared, struct 
 		r = open_events(w);
 	if (r == 0) {
 		w->policy = policy_ref(policy);
-		r = open_listeners(w, err, err_len);
-	}
-	if (r == 0) {
 		w->resolver = resolver_new(w->base, policy_conf(policy), err, err_len);
 		r = w->resolver ? 0 : -EINVAL;
 	}
@@ -428,6 +437,7 @@ static void *run(void *arg)
 	event_base_dispatch(w->base);
 	while (w->conns)
 		conn_close(w->conns, REASON_OK, true);
+	w->seen_ms = WATCHDOG_ENDED;
 	pthread_mutex_lock(&w->lock);
 	w->ended = true;
 	if (w->call)
@@ -442,6 +452,7 @@ int worker_start(struct worker *w)
 	int r;
 
 	w->ended = false;
+	w->seen_ms = watchdog_now_ms();
 	r = -pthread_create(&w->thread, NULL, run, w);
 	if (r)
 		w->ended = true;
@@ -471,6 +482,7 @@ void worker_close(struct worker *w)
 		resolver_free(w->resolver);
 	free_event(w->wake);
 	free_event(w->resume);
+	free_event(w->tick);
 	free_event(w->ring);
 	free_event(w->lost_look);
 	if (w->base) /* for what evdns has to say of cancelled questions, which frees them */

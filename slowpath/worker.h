@@ -34,6 +34,14 @@ struct shared {
 	struct clients *clients;   /* open connections by client address */
 	_Atomic uint64_t open;	   /* of all workers */
 	struct conn **by_flow;	   /* by record number; each used by its owner alone */
+	unsigned tick_ms;	   /* how often a worker says that it lives; 0: nobody asks */
+};
+
+struct listener {
+	struct worker *w;
+	struct event *event;
+	int fd;
+	bool bare; /* slowpath/listen.h */
 };
 
 struct worker {
@@ -45,13 +53,15 @@ struct worker {
 	struct poller poller; /* the sockets of the connections */
 	pthread_t thread;
 
-	struct event **listeners;
+	struct listener **listeners;
 	size_t n_listeners;
 	struct event *resume; /* accepts again after descriptors ran out */
 	bool paused, draining;
 	struct event *ring;
 	struct event *lost_look; /* whether the ring overflowed */
 	uint64_t events_lost;
+	struct event *tick;
+	_Atomic uint64_t seen_ms; /* when the loop last turned, for slowpath/watchdog.c */
 	struct event *wake;
 	int wake_fd;
 	pthread_mutex_t lock; /* guards the next four */
@@ -68,9 +78,11 @@ struct worker {
 	unsigned n_pipes;
 };
 
-/* 0, or -errno and a line in err. The sockets are bound here, before privileges are dropped. */
+/* 0, or -errno and a line in err. */
 int worker_open(struct worker *w, unsigned index, struct shared *shared, struct policy *policy,
 		char *err, size_t err_len);
+/* Before the start: a bound socket, which is then the worker's. 0 or -errno. */
+int worker_listen(struct worker *w, int fd, bool bare);
 int worker_start(struct worker *w);
 /* Runs fn on the worker's thread and waits for it. */
 void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
@@ -78,8 +90,15 @@ void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void
 void worker_join(struct worker *w);
 void worker_close(struct worker *w);
 
+struct accept_result {
+	int err; /* 0 or -errno, of */
+	int fd;
+};
+
 /* For worker_call: */
-void worker_drain(struct worker *w, void *arg);	      /* stop accepting; end when empty */
+void worker_accept(struct worker *w, void *arg); /* begin to; arg: struct accept_result, zeroed */
+/* Take what waits in the queues, then stop accepting; end when empty. */
+void worker_drain(struct worker *w, void *arg);
 void worker_stop(struct worker *w, void *arg);	      /* end now */
 void worker_set_policy(struct worker *w, void *arg);  /* arg: struct policy */
 void worker_add_stats(struct worker *w, void *arg);   /* arg: struct stats, added to */

@@ -9,7 +9,7 @@ packages_build=(
 	autoconf automake libtool pkg-config make gcc libc6-dev linux-libc-dev
 	clang llvm bpftool
 	libbpf-dev libelf-dev zlib1g-dev
-	libevent-dev libssl-dev libinih-dev libcap-dev
+	libevent-dev libssl-dev libinih-dev libcap-dev libsystemd-dev
 )
 
 # what the demo starts
@@ -20,8 +20,11 @@ packages_demo=(
 # what the tests start, beside that
 packages_test=(
 	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev nftables nodejs patch
-	python3 strace wget xz-utils
+	python3 strace systemd wget xz-utils
 )
+
+# what builds and tries the Debian package, beside packages_build
+packages_package=(debhelper dpkg-dev lintian logrotate python3 systemd util-linux)
 
 # what tests/bench compares with and measures with, beside packages_demo
 packages_bench=(

@@ -141,12 +141,14 @@ class Sluice:
     def program(self, name):
         return os.path.join(self.build, name)
 
-    def launch(self):
-        argv = [*self.wrap, self.program("sluiced"), "-f", self.ini_path]
-        with open(self.err_path, "wb") as err:
+    def launch(self, *words, env=None, append=False, **options):
+        """words: more options of sluiced. append: to what the one before has said."""
+        argv = [*self.wrap, self.program("sluiced"), "-f", self.ini_path, *words]
+        with open(self.err_path, "ab" if append else "wb") as err:
             self.process = self.lab.start(self.lab.gateway, argv, stdout=err, stderr=err,
-                                          env={**os.environ, **SANITIZER,
-                                               **(TRACED if "strace" in "".join(self.wrap[:1]) else {})})
+                                          env={**os.environ, **SANITIZER, **(env or {}),
+                                               **(TRACED if "strace" in "".join(self.wrap[:1]) else {})},
+                                          **options)
         return self
 
     def start(self):
@@ -163,6 +165,21 @@ class Sluice:
         """For a daemon that is expected not to start: its exit status."""
         self.launch()
         return self.wait(seconds)
+
+    def replace(self):
+        """sluiced -r; returns the process before, which may still have connections."""
+        before = self.process
+        self.launch("-r", append=True)
+        until(lambda: self.ready() and self.ask("status")["pid"] == self.pid, 30 * self.scale,
+              "the next sluiced is ready")
+        return before
+
+    def fail_to_replace(self):
+        """For a sluiced -r that is expected to fail: what it says."""
+        done = self.lab.gateway.run(self.program("sluiced"), "-r", "-f", self.ini_path, check=False,
+                                    env={**os.environ, **SANITIZER}, timeout=30 * self.scale)
+        assert done.returncode == 1, f"exit {done.returncode}: {done.stderr}"
+        return done.stderr
 
     def wait(self, seconds):
         """Exit status of a daemon that is ending."""
