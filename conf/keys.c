@@ -196,19 +196,19 @@ static int set_duration(struct conf_reader *r, const struct key *k, void *field,
 
 static int read_page(const char *path, char **out)
 {
-	AUTO_FREE char *text = malloc(PAGE_MAX + 2);
+	AUTO_FREE char *text = malloc(PAGE_MAX + 1);
 	struct lines l; /* for its way of opening */
-	size_t n;
+	size_t n = 0;
 	int err = text ? lines_open(&l, path, true) : -ENOMEM;
 
 	if (err)
 		return err;
-	n = fread(text, 1, PAGE_MAX + 1, l.f);
-	err = ferror(l.f) ? -EIO : n > PAGE_MAX ? -EFBIG : memchr(text, 0, n) ? -EILSEQ : 0;
+	err = lines_rest(&l, text, PAGE_MAX, &n);
 	lines_close(&l);
 	if (err)
 		return err;
-	text[n] = '\0';
+	if (memchr(text, '\0', n))
+		return -EILSEQ;
 	*out = TAKE(text);
 	return 0;
 }
