@@ -156,7 +156,7 @@ struct conf_progress {
 
 #define CONF_PROGRESS_LINES 65536
 
-/* conf_read() that tells how far it is; progress may be NULL. */
+/* conf_read() that tells how far it is; progress or its fn may be NULL. */
 struct conf *conf_read_shown(const char *path, const struct conf_progress *progress, char *err,
 			     size_t err_len);
 /* The files it was read from are still what they were. */

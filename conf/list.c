@@ -240,7 +240,7 @@ static int add_lines(struct conf_reader *r, struct target *t, struct lines *l)
 		err = got < 0 ? conf_fail_lines(r, got) : add_line(r, t, l->text);
 		if (err)
 			return err;
-		if (r->progress && l->number % CONF_PROGRESS_LINES == 0)
+		if (r->progress && r->progress->fn && l->number % CONF_PROGRESS_LINES == 0)
 			r->progress->fn(r->progress->ctx, l->path, r->names, lines_percent(l));
 	}
 	return 0;

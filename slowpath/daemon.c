@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +23,13 @@
 
 /* Descriptors beyond two a connection: listeners, maps, logs, pipes. */
 #define SPARE_FDS 512
+/* Larger blocks have a mapping of their own: lists that have grown or gone leave no holes. */
+#define MAPPED_BYTES (1 << 20)
 
 int daemon_check(const char *conf_path)
 {
 	char err[ERR_LEN];
-	struct policy *p = reload_read(conf_path, err);
+	struct policy *p = reload_read_shown(conf_path, err);
 
 	if (!p) {
 		fprintf(stderr, "sluiced: %s\n", err);
@@ -203,7 +206,7 @@ static int start(struct daemon *d, char *err)
 	int r;
 
 	snprintf(err, ERR_LEN, "no memory");
-	d->policy = reload_read(d->conf_path, err);
+	d->policy = reload_read_shown(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
 	d->first = policy_ref(d->policy);
@@ -273,6 +276,7 @@ int daemon_run(const char *conf_path, const char *version)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 	d.loaded = d.started;
 	r = start(&d, err);
 	if (r) {

@@ -44,6 +44,8 @@ struct daemon {
 
 /* The file and all it names, compiled. NULL and a line in err (ERR_LEN). Any thread. */
 struct policy *reload_read(const char *path, char *err);
+/* The same, and a terminal at stderr is told how far it is. */
+struct policy *reload_read_shown(const char *path, char *err);
 
 int reload_open(struct daemon *d); /* 0 or -errno */
 void reload_close(struct daemon *d); /* waits for a load that is running */

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Lists of names in files."""
 
+import contextlib
+import os
+import pty
+import re
+import subprocess
+
+import lists
 import tls
 from case import is_allowed, is_denied, test
 
@@ -59,3 +66,58 @@ def formats_of_lists(t):
     for name in "x", "y", "z":
         denied(t, f"{name}.allowed.test")
     passes(t, "w.allowed.test")
+
+
+# --- large lists, and files that are none ---------------------------------------------------
+
+CHECK = {"modes": (None,), "families": (None,), "daemon": False}
+
+
+def on_a_terminal(argv):
+    """Runs a program whose standard error is a terminal: (exit status, what it wrote there)."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=follower) as process:
+        os.close(follower)
+        text = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+            while part := os.read(leader, 65536):
+                text += part
+        os.close(leader)
+        return process.wait(), text.decode()
+
+
+@test(**CHECK)
+def reading_is_followed_on_a_terminal_only(t):
+    """Each line takes the place of the one before, and nothing of them stays."""
+    path = t.lab.path("long.list")
+    lists.write(path, "hosts", 200_000)
+    sluice = t.own("off", {"rule long.deny": f"file:{path}"}, start=False)
+    status, text = on_a_terminal([sluice.program("sluiced"), "-t", "-f", sluice.ini_path])
+    assert status == 0, text
+    assert text.endswith("\r\x1b[K"), f"it stays: {text!r}"
+    shown = text.removesuffix("\r\x1b[K").split("\r\x1b[K")[1:]
+    seen = [re.fullmatch(r" *(\d+)% (\d+) names, (.*)", line) for line in shown]
+    assert len(seen) >= 2 and all(seen), f"not one line each: {text!r}"
+    assert all(path.startswith(m[3]) and m[3] for m in seen), text
+    told = [(int(m[2]), int(m[1])) for m in seen]
+    assert told == sorted(told) and 0 < told[0][1] < told[-1][1] < 100, told
+    done = sluice.test()
+    assert done.returncode == 0 and not done.stderr, f"not a terminal: {done.stderr!r}"
+
+
+@test(**CHECK)
+def list_without_entries_is_warned_of(t):
+    path = write(t, "empty.list", ["# a download that failed", "127.0.0.1 localhost"])
+    sluice = t.own("off", {"rule empty.deny": f"file:{path}"}, start=False)
+    done = sluice.test()
+    assert done.returncode == 0, done.stderr
+    assert f"the list '{path}' has no entries" in done.stderr, done.stderr
+
+
+@test(**CHECK)
+def list_in_another_format_is_refused_by_its_name(t):
+    path = write(t, "filters.txt", ["[Adblock Plus 2.0]", "! Title: x", "||ads.test^"])
+    done = t.own("off", {"rule filters.deny": f"file:{path}"}, start=False).test()
+    assert done.returncode == 1, done
+    assert f"{path}:1:" in done.stderr and "AdBlock filter list" in done.stderr, done.stderr
