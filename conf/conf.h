@@ -117,6 +117,7 @@ struct conf {
 	char *deny_page;
 	char *deny_page_text; /* content of deny_page; built-in if that is empty, or not given and
 				 missing. %h name, %r reason, %% percent: filled in by slowpath */
+	bool watch_lists;
 
 	/* [tls], [http] */
 	bool no_sni_allow;

@@ -491,6 +491,7 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_POLICY, "private_networks", set_nets, IN(private_networks), LIST },
 	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .words = words_deny_tls },
 	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .empty = true },
+	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .words = value_yes_no },
 
 	{ SECTION_TLS, "no_sni", set_flag, IN(no_sni_allow), .words = words_allow },
 	{ SECTION_TLS, "min_version", set_version, IN(min_version), .words = words_version },

@@ -97,6 +97,11 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	reload_ask(arg, NULL);
 }
 
+static void on_change(void *arg)
+{
+	reload_ask(arg, NULL);
+}
+
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -129,7 +134,8 @@ static int open_loop(struct daemon *d)
 			return -ENOMEM;
 	}
 	d->deadline = event_new(d->base, -1, EV_PERSIST, on_drain_look, d);
-	return d->deadline ? 0 : -ENOMEM;
+	d->watch = watch_open(d->base, WATCH_QUIET_MS, on_change, d);
+	return d->deadline && d->watch ? 0 : -ENOMEM;
 }
 
 static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
@@ -238,6 +244,7 @@ static int start(struct daemon *d, char *err)
 	r = privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
 	if (r)
 		return r;
+	watch_follow(d->watch, conf); /* as the user that will read them */
 	return start_workers(d);
 }
 
@@ -245,6 +252,7 @@ static void stop(struct daemon *d)
 {
 	control_close(d->control);
 	reload_close(d);
+	watch_close(d->watch);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);

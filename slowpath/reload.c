@@ -188,6 +188,7 @@ static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
 	}
 	warn_of_restart(d->shared.start, policy_conf(p));
 	reload_set_policy(d, p);
+	watch_follow(d->watch, policy_conf(p));
 	d->loaded = time(NULL);
 	return true;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "slowpath/control.h"
+#include "slowpath/watch.h"
 #include "slowpath/worker.h"
 
 #define ERR_LEN 512
@@ -35,6 +36,7 @@ struct daemon {
 	struct control *control;
 	struct loader *loader;
 	struct changes *changes;     /* said at run time */
+	struct watch *watch;
 	char fastpath_reason[ERR_LEN];
 	bool stopping;
 	time_t started, loaded;
