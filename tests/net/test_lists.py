@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+import tempfile
 
 import lists
 import tls
@@ -121,3 +122,59 @@ def list_in_another_format_is_refused_by_its_name(t):
     done = t.own("off", {"rule filters.deny": f"file:{path}"}, start=False).test()
     assert done.returncode == 1, done
     assert f"{path}:1:" in done.stderr and "AdBlock filter list" in done.stderr, done.stderr
+
+
+# --- watch_lists ----------------------------------------------------------------------------
+
+def allows(t, name):
+    return t.sluice.ask("explain", t.client("client"), f"{name}:443")["verdict"] == "allow"
+
+
+def in_force(t, name):
+    """Nobody has asked for a reload; and it is more than what the daemon says."""
+    t.until(lambda: allows(t, name), 20, f"{name} is allowed")
+    passes(t, name)
+
+
+@test(families=(4,), daemon=False)
+def changed_list_is_in_force_unasked(t):
+    """Written in place, renamed over, and a symlink two steps away swapped."""
+    data = os.path.basename(tempfile.mkdtemp(dir=t.lab.path("")))
+    here = t.lab.path(data)
+    for name in "v1", "v2":
+        os.mkdir(f"{here}/{name}")
+        write(t, f"{data}/{name}/list", [f"{name}.unlisted.test"])
+    os.symlink("v1", f"{here}/now")
+    os.symlink("now/list", f"{here}/list")
+    sluice = t.own(changes={"rule watched.allow": f"file:{here}/list", "policy.watch_lists": "yes"})
+    passes(t, "v1.unlisted.test")
+    write(t, f"{data}/v1/list", ["in-place.unlisted.test"])
+    in_force(t, "in-place.unlisted.test")
+    denied(t, "v1.unlisted.test")
+    os.rename(write(t, f"{data}/v1/new", ["renamed.unlisted.test"]), f"{here}/v1/list")
+    in_force(t, "renamed.unlisted.test")
+    os.symlink("v2", f"{here}/next")
+    os.rename(f"{here}/next", f"{here}/now")
+    in_force(t, "v2.unlisted.test")
+    denied(t, "renamed.unlisted.test")
+    # switched off by a change that is itself seen, and on again by a reload
+    sluice.rewrite({"policy.watch_lists": "no", "rule more.allow": "more.unlisted.test"})
+    in_force(t, "more.unlisted.test")
+    assert "anon_inode:inotify" not in sluice.descriptors().values()
+    sluice.rewrite({"policy.watch_lists": "yes"})
+    assert sluice.ctl("reload").returncode == 0
+    write(t, f"{data}/v2/list", ["again.unlisted.test"])
+    in_force(t, "again.unlisted.test")
+
+
+@test(families=(4,), daemon=False)
+def broken_list_leaves_the_old_one_in_force_unasked(t):
+    path = write(t, "watched.list", ["old.unlisted.test"])
+    sluice = t.own(changes={"rule watched.allow": f"file:{path}", "policy.watch_lists": "yes"})
+    write(t, "watched.list", ["new.unlisted.test", "bad..name"])
+    t.until(lambda: f"{path}:2:" in sluice.stderr(), 20, "the log has file and line")
+    passes(t, "old.unlisted.test")
+    denied(t, "new.unlisted.test")
+    write(t, "watched.list", ["new.unlisted.test"])
+    in_force(t, "new.unlisted.test")
+    denied(t, "old.unlisted.test")

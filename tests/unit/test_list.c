@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "conf/conf.h"
@@ -398,6 +399,77 @@ static void test_current(void)
 	conf_free(c);
 }
 
+/* ---- lines over the ends of blocks ---- */
+
+#define BLOCK_LINES 3000
+
+/* Line i: its bytes into `line`, and how many. */
+static size_t make_line(char *line, unsigned i)
+{
+	size_t n = i % 100 == 0 ? LINES_MAX - i / 100 : i * 7919u % 700;
+
+	memset(line, 'a' + (int)(i % 26), n);
+	return n;
+}
+
+static void test_blocks(void)
+{
+	static char line[LINES_MAX];
+	FILE *f = fopen("l", "w");
+	struct lines l;
+	unsigned i;
+
+	for (i = 0; f && i < BLOCK_LINES; i++) {
+		size_t n = make_line(line, i);
+
+		fwrite(line, 1, n, f);
+		/* of the longest, the CR would be one too many */
+		fputs(i % 3 || n == LINES_MAX ? "\n" : "\r\n", f);
+	}
+	CHECK(f && fclose(f) == 0);
+	CHECK(lines_open(&l, "l", true) == 0);
+	for (i = 0; lines_next(&l) == 1; i++) {
+		size_t n = make_line(line, i);
+
+		CHECK(l.number == i + 1 && l.len == n && memcmp(l.text, line, n) == 0 &&
+		      l.text[n] == '\0');
+	}
+	CHECK(i == BLOCK_LINES && lines_next(&l) == 0 && lines_percent(&l) == 100);
+	lines_close(&l);
+}
+
+/* A FIFO gives as little at a time as it likes. */
+static void test_drips(void)
+{
+	static const char text[] = "\xef\xbb\xbf" "one\r\n\ntwo";
+	static const char *const want[] = { "one", "", "two" };
+	char path[64];
+	struct lines l;
+	int fds[2], status;
+	pid_t child;
+
+	CHECK(pipe(fds) == 0);
+	child = fork();
+	if (child == 0) {
+		for (const char *p = text; *p; p++)
+			if (write(fds[1], p, 1) != 1)
+				_exit(1);
+		_exit(0);
+	}
+	close(fds[1]);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[0]);
+	CHECK(lines_open(&l, path, true) == -ENOTSUP);
+	CHECK(lines_open(&l, path, false) == 0);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK(lines_next(&l) == 1);
+		CHECK_STR(l.text, want[i]);
+	}
+	CHECK(lines_next(&l) == 0);
+	lines_close(&l);
+	close(fds[0]);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void test_last_line(void)
 {
 	struct lines l;
@@ -478,6 +550,8 @@ int main(int argc, char **argv)
 	test_meddled();
 	test_twice();
 	test_current();
+	test_blocks();
+	test_drips();
 	test_last_line();
 	if (argc < 2)
 		test_large(100000);

@@ -82,6 +82,16 @@ static void follow(const char *path)
 	conf_free(c);
 }
 
+static void again(void)
+{
+	struct conf *c = conf_read("c.ini", err, sizeof(err));
+
+	CHECK_STR(err, "");
+	if (c)
+		watch_follow(watch, c);
+	conf_free(c);
+}
+
 static void test_plain(void)
 {
 	folder_text("l", "a.example\n");
@@ -164,6 +174,8 @@ static void test_writers(void)
 	UNCHANGED();
 	CHECK(write(fd, "b.example\n", 10) == 10);
 	UNCHANGED();
+	again(); /* somebody else has asked for a reload */
+	UNCHANGED();
 	CHECK(write(fd, "c.example\n", 10) == 10);
 	close(fd);
 	CHANGED();
@@ -241,9 +253,7 @@ static void test_other_conf(void)
 	folder_text("c.ini", "[listener a]\naddress = 127.0.0.1:3129\n[policy]\nwatch_lists = yes\n"
 			     "deny_page =\n[rule r]\ndeny = file:l\n");
 	CHANGED();
-	c = conf_read("c.ini", err, sizeof(err));
-	watch_follow(watch, c);
-	conf_free(c);
+	again();
 	folder_text("m/l", "b.example\n");
 	UNCHANGED();
 	folder_text("l", "b.example\n");
