@@ -425,7 +425,8 @@ static int begin(struct reading *g, const char *path)
 	g->id = SECTION_COUNT;
 	g->r.folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
 	c->sources.at = conf_grow(NULL, 0, sizeof(*c->sources.at));
-	if (!g->r.folder || !c->sources.at)
+	c->stamps = conf_grow(NULL, 0, sizeof(*c->stamps));
+	if (!g->r.folder || !c->sources.at || !c->stamps)
 		return -ENOMEM;
 	c->sources.at[0] = strdup(path);
 	if (!c->sources.at[0])
@@ -448,11 +449,32 @@ static void end(struct reading *g)
 	tdestroy(g->met, free);
 }
 
-struct conf *conf_read(const char *path, char *err, size_t err_len)
+/* The room that names grew into doubles; what they do not need of it is given back. */
+static void *shrunk(void *array, size_t bytes)
+{
+	void *smaller = bytes ? realloc(array, bytes) : NULL;
+
+	return smaller ? smaller : array;
+}
+
+static void give_back(struct conf *c)
+{
+	c->text = shrunk(c->text, c->text_len);
+	for (size_t i = 0; i < c->n_rules; i++) {
+		struct conf_rule *rule = &c->rules[i];
+
+		rule->names = shrunk(rule->names, rule->n_names * sizeof(*rule->names));
+		rule->nets = shrunk(rule->nets, rule->n_nets * sizeof(*rule->nets));
+	}
+}
+
+struct conf *conf_read_shown(const char *path, const struct conf_progress *progress, char *err,
+			     size_t err_len)
 {
 	static const struct feed_calls calls = { .section = on_section, .key = on_key };
 	struct conf *c = calloc(1, sizeof(*c));
-	struct reading g = { .r = { .conf = c, .err = err, .err_len = err_len } };
+	struct reading g = { .r = { .conf = c, .err = err, .err_len = err_len,
+				    .progress = progress } };
 	int failed;
 
 	snprintf(err, err_len, "%s: out of memory", path);
@@ -466,9 +488,32 @@ struct conf *conf_read(const char *path, char *err, size_t err_len)
 		conf_free(c);
 		return NULL;
 	}
+	give_back(c);
 	if (err_len)
 		*err = '\0';
 	return c;
+}
+
+struct conf *conf_read(const char *path, char *err, size_t err_len)
+{
+	return conf_read_shown(path, NULL, err, err_len);
+}
+
+bool conf_is_current(const struct conf *c)
+{
+	for (size_t i = 0; i < c->sources.n; i++) {
+		struct stat st;
+		struct stamp now;
+
+		if (!c->stamps[i].regular)
+			continue;
+		if (stat(c->sources.at[i], &st) != 0)
+			return false;
+		now = stamp_of(&st);
+		if (!stamp_same(&now, &c->stamps[i]))
+			return false;
+	}
+	return true;
 }
 
 static void free_strings(struct string_list *s)
@@ -515,6 +560,8 @@ void conf_free(struct conf *c)
 	free_strings(&c->nameservers);
 	free(c->hosts);
 	free(c->text);
+	free(c->stamps);
 	free_strings(&c->sources);
+	free_strings(&c->warnings);
 	free(c);
 }

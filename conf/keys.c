@@ -196,19 +196,19 @@ static int set_duration(struct conf_reader *r, const struct key *k, void *field,
 
 static int read_page(const char *path, char **out)
 {
-	AUTO_FREE char *text = malloc(PAGE_MAX + 2);
+	AUTO_FREE char *text = malloc(PAGE_MAX + 1);
 	struct lines l; /* for its way of opening */
-	size_t n;
+	size_t n = 0;
 	int err = text ? lines_open(&l, path, true) : -ENOMEM;
 
 	if (err)
 		return err;
-	n = fread(text, 1, PAGE_MAX + 1, l.f);
-	err = ferror(l.f) ? -EIO : n > PAGE_MAX ? -EFBIG : memchr(text, 0, n) ? -EILSEQ : 0;
+	err = lines_rest(&l, text, PAGE_MAX, &n);
 	lines_close(&l);
 	if (err)
 		return err;
-	text[n] = '\0';
+	if (memchr(text, '\0', n))
+		return -EILSEQ;
 	*out = TAKE(text);
 	return 0;
 }
@@ -491,6 +491,7 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_POLICY, "private_networks", set_nets, IN(private_networks), LIST },
 	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .words = words_deny_tls },
 	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .empty = true },
+	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .words = value_yes_no },
 
 	{ SECTION_TLS, "no_sni", set_flag, IN(no_sni_allow), .words = words_allow },
 	{ SECTION_TLS, "min_version", set_version, IN(min_version), .words = words_version },

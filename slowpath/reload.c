@@ -16,19 +16,38 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "slowpath/notify.h"
+#include "slowpath/progress.h"
 #include "slowpath/server.h"
 
-struct policy *reload_read(const char *path, char *err)
+static struct policy *read_policy(const char *path, struct progress *progress, char *err)
 {
-	struct conf *conf = conf_read(path, err, ERR_LEN);
+	struct conf *conf = conf_read_shown(path, &progress->to, err, ERR_LEN);
 	struct policy *p;
 
+	progress_end(progress); /* before anything else is written */
 	if (!conf)
 		return NULL;
+	for (size_t i = 0; i < conf->warnings.n; i++)
+		log_warn("%s", conf->warnings.at[i]);
 	p = policy_new(conf, err, ERR_LEN);
 	if (!p)
 		conf_free(conf);
 	return p;
+}
+
+struct policy *reload_read(const char *path, char *err)
+{
+	struct progress none = { .fd = -1 };
+
+	return read_policy(path, &none, err);
+}
+
+struct policy *reload_read_shown(const char *path, char *err)
+{
+	struct progress progress;
+
+	progress_begin(&progress, STDERR_FILENO);
+	return read_policy(path, &progress, err);
 }
 
 static bool same_listeners(const struct conf *a, const struct conf *b)
@@ -172,6 +191,7 @@ static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
 	}
 	warn_of_restart(d->shared.start, policy_conf(p));
 	reload_set_policy(d, p);
+	watch_follow(d->watch, policy_conf(p));
 	d->loaded = time(NULL);
 	return true;
 }

@@ -14,6 +14,7 @@
 
 #include "slowpath/control.h"
 #include "slowpath/listen.h"
+#include "slowpath/watch.h"
 #include "slowpath/watchdog.h"
 #include "slowpath/worker.h"
 
@@ -37,6 +38,7 @@ struct daemon {
 	struct control *control;
 	struct loader *loader;
 	struct changes *changes;     /* said at run time */
+	struct watch *watch;
 	char fastpath_reason[ERR_LEN];
 	struct passed passed; /* sockets that were open before us, until they are dealt out */
 	struct listen_set listeners;
@@ -58,6 +60,8 @@ void daemon_tell_ready(const struct daemon *d);
 
 /* The file and all it names, compiled. NULL and a line in err (ERR_LEN). Any thread. */
 struct policy *reload_read(const char *path, char *err);
+/* The same, and a terminal at stderr is told how far it is. */
+struct policy *reload_read_shown(const char *path, char *err);
 
 int reload_open(struct daemon *d); /* 0 or -errno */
 void reload_close(struct daemon *d); /* waits for a load that is running */

@@ -46,6 +46,7 @@ static void test_defaults(void)
 	CHECK_STR(c->changes, "");
 	CHECK(c->destination == DESTINATION_NAMED);
 	CHECK(c->private_networks.n == 0);
+	CHECK(!c->watch_lists);
 	CHECK(c->deny_tls == DENY_TLS_ALERT);
 	CHECK(c->deny_page_text && strstr(c->deny_page_text, "%h") && strstr(c->deny_page_text, "%r"));
 	CHECK(!c->no_sni_allow && !c->no_host_allow);
@@ -214,6 +215,16 @@ static void test_full(void)
 	check_full_lists(c);
 	check_full_rules(c);
 	conf_free(c);
+}
+
+static void test_watch_lists(void)
+{
+	struct conf *c = read_text(L "[policy]\nwatch_lists = yes\n");
+
+	CHECK(c && c->watch_lists);
+	conf_free(c);
+	CHECK(!read_text(L "[policy]\nwatch_lists = inotify\n"));
+	CHECK_STR(err, "c.ini:4: watch_lists must be yes, no, on, off, true or false, not 'inotify'");
 }
 
 /* From another folder: lists, page and hosts are found beside the INI file. */
@@ -564,6 +575,7 @@ int main(void)
 	test_installed(path);
 	test_defaults();
 	test_full();
+	test_watch_lists();
 	test_relative();
 	test_changing();
 	test_long_line();
