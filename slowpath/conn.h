@@ -83,7 +83,7 @@ struct conn {
 	bool resolved; /* the name server was asked, or its answer remembered */
 	struct in6_addr addrs[CONN_ADDRESSES]; /* all of them may be connected to */
 	size_t n_addrs, next_addr;
-	uint64_t connect_by_ms;
+	uint64_t connect_by_ms, allowed_us;
 
 	uint64_t began_ms, first_flight, idle_bytes;
 	unsigned idle_looks;

@@ -16,6 +16,7 @@
 #include "slowpath/access_log.h"
 #include "slowpath/conn.h"
 #include "slowpath/judge.h"
+#include "slowpath/metrics.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
 #include "slowpath/server.h"
@@ -228,6 +229,11 @@ static int start(struct daemon *d, char *err)
 			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));
 		return r;
 	}
+	if (conf->metrics.n)
+		r = metrics_open(&d->metrics, d->base, conf->metrics.at, conf->metrics.n,
+				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
+	if (r)
+		return r;
 	privilege_give(conf->user, conf->pin);
 	privilege_give(conf->user, conf->control);
 	if (conf->access_log[0] == '/')
@@ -242,6 +248,7 @@ static void stop(struct daemon *d)
 {
 	control_close(d->control);
 	reload_close(d);
+	metrics_close(d->metrics);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);

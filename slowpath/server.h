@@ -38,6 +38,9 @@ struct daemon {
 	char fastpath_reason[ERR_LEN];
 	bool stopping;
 	time_t started, loaded;
+	struct metrics *metrics;     /* NULL: no [metrics] */
+	uint64_t reloads, reloads_failed;
+	bool reload_failed;	     /* the last one */
 };
 
 /* ---- reload.c ---- */
@@ -78,6 +81,15 @@ enum control_result changes_verb_allow(struct daemon *d, struct control_call *ca
 enum control_result changes_verb_deny(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_revoke(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_list(struct daemon *d, struct control_call *call);
+
+/* ---- snapshot.c ---- */
+
+void snapshot_stats(struct daemon *d, struct stats *s);
+void snapshot_status(const struct daemon *d, struct status *s);
+/* The hits of the policy's rules: how many, and an array to be freed, or NULL. */
+size_t snapshot_rules(const struct daemon *d, struct rule_hits **out);
+/* A metrics_writer; arg is the struct daemon. */
+void snapshot_metrics(void *arg, struct evbuffer *out);
 
 /* ---- verbs.c ---- */
 
