@@ -196,6 +196,8 @@ static int close_section(struct reading *g)
 		err = conf_fail(&g->r, "group '%s' has no networks", group->name);
 	if (g->id == SECTION_RULE)
 		err = check_rule(g, g->base);
+	if (g->id == SECTION_METRICS && keys_default_metrics(g->r.conf) != 0)
+		err = conf_no_memory(&g->r);
 	if (!err)
 		g->r.line = line;
 	return err;
@@ -398,6 +400,23 @@ static int check_members(struct reading *g)
 			 g->r.conf->groups[other->group].name, other->line);
 }
 
+/* One port cannot be both; at start the listener would have it already. */
+static int check_metrics(struct reading *g)
+{
+	const struct conf *c = g->r.conf;
+
+	g->r.line = 0;
+	for (size_t i = 0; i < c->metrics.n; i++)
+		for (size_t k = 0; k < c->n_listeners; k++)
+			for (size_t j = 0; j < c->listeners[k].n; j++)
+				if (memcmp(&c->metrics.at[i], &c->listeners[k].at[j],
+					   sizeof(*c->metrics.at)) == 0)
+					return conf_fail(&g->r, "an address of [metrics] is one of "
+								"listener '%s'",
+							 c->listeners[k].name);
+	return 0;
+}
+
 static int finish(struct reading *g)
 {
 	int err = close_section(g);
@@ -410,6 +429,7 @@ static int finish(struct reading *g)
 		return conf_fail(&g->r, "no [listener NAME] section");
 	err = resolve_groups(g);
 	err = err ?: check_members(g);
+	err = err ?: check_metrics(g);
 	g->r.line = 0;
 	return err ?: keys_default_page(&g->r);
 }
@@ -547,6 +567,7 @@ void conf_free(struct conf *c)
 	for (size_t i = 0; i < c->n_rules; i++)
 		free_rule(&c->rules[i]);
 	free(c->listeners);
+	free(c->metrics.at);
 	free(c->groups);
 	free(c->rules);
 	free(c->user);

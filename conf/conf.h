@@ -46,6 +46,12 @@ struct conf_listener {
 	size_t n;
 };
 
+/* [metrics] */
+struct conf_metrics {
+	struct sockaddr_storage *at; /* none: nothing listens */
+	size_t n;
+};
+
 /* [clients NAME]; group 0 is `all`, with no networks of its own unless given */
 struct conf_group {
 	char *name;
@@ -103,6 +109,8 @@ struct conf {
 
 	struct conf_listener *listeners;
 	size_t n_listeners;
+
+	struct conf_metrics metrics;
 
 	/* [timeouts] */
 	unsigned hello_ms, connect_ms, idle_ms, drain_ms;

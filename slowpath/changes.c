@@ -44,7 +44,7 @@ struct policy *changes_added(const struct daemon *d, const struct policy *p, cha
 
 static int keep(const struct daemon *d, char *err)
 {
-	if (!path_of(d)[0])
+	if (!path_of(d)[0] || d->handed_over)
 		return 0;
 	return change_file_write(path_of(d), d->changes->at, d->changes->n, err, ERR_LEN);
 }

@@ -21,6 +21,7 @@
 #include "slowpath/conn.h"
 #include "slowpath/handover.h"
 #include "slowpath/judge.h"
+#include "slowpath/metrics.h"
 #include "slowpath/notify.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
@@ -386,6 +387,9 @@ static int start(struct daemon *d, char *err)
 	r = r ?: open_workers(d, err);
 	r = r ?: open_control(d, conf, err);
 	r = r ?: open_listeners(d, conf, err);
+	if (!r && conf->metrics.n)
+		r = metrics_open(&d->metrics, d->base, conf->metrics.at, conf->metrics.n,
+				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
 	return r ?: serve(d, conf, err);
 }
 
@@ -395,6 +399,7 @@ static void stop(struct daemon *d)
 	reload_close(d);
 	watchdog_close(d->watchdog);
 	watch_close(d->watch);
+	metrics_close(d->metrics);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);

@@ -62,11 +62,18 @@ static bool same_listeners(const struct conf *a, const struct conf *b)
 	return true;
 }
 
+static bool same_metrics(const struct conf_metrics *a, const struct conf_metrics *b)
+{
+	return a->n == b->n && (a->n == 0 || memcmp(a->at, b->at, a->n * sizeof(*a->at)) == 0);
+}
+
 /* What a reload does not change is said, so that nobody waits for it. */
 static void warn_of_restart(const struct conf *old, const struct conf *new)
 {
 	if (!same_listeners(old, new))
 		log_warn("reload: changed [listener] sections need a restart");
+	if (!same_metrics(&old->metrics, &new->metrics))
+		log_warn("reload: a changed [metrics] section needs a restart");
 	if (strcmp(old->user, new->user) || old->workers != new->workers ||
 	    old->fastpath != new->fastpath || old->max_connections != new->max_connections ||
 	    old->max_per_client != new->max_per_client ||
@@ -124,9 +131,17 @@ static void tell(struct waiters *list, bool ok, const char *text)
 	}
 }
 
+static void count(struct daemon *d, bool ok)
+{
+	d->reloads++;
+	d->reloads_failed += !ok;
+	d->reload_failed = !ok;
+}
+
 static void finish_with_error(struct loader *l, const char *text)
 {
 	log_error("reload: %s; the old configuration stays", text);
+	count(l->d, false);
 	tell(&l->now, false, text);
 }
 
@@ -174,6 +189,8 @@ void reload_set_policy(struct daemon *d, struct policy *p)
 {
 	for (unsigned i = 0; i < d->n_workers; i++)
 		worker_call(&d->workers[i], worker_set_policy, p);
+	if (policy_inherit_hits(p, d->policy) != 0)
+		log_warn("no memory: rules are counted from now on");
 	policy_unref(d->policy);
 	d->policy = p;
 }
@@ -213,6 +230,7 @@ static void on_loaded(evutil_socket_t fd, short what, void *arg)
 	} else {
 		log_info("reloaded %s: %zu rules, %zu names", l->d->conf_path,
 			 policy_rules(l->d->policy), policy_names(l->d->policy));
+		count(l->d, true);
 		tell(&l->now, true, "");
 	}
 	policy_unref(read);

@@ -46,7 +46,11 @@ struct daemon {
 	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
 	bool replace;		      /* the daemon that runs now */
 	bool stopping;
+	bool handed_over; /* another process has our place: what is kept in files is its */
 	time_t started, loaded;
+	struct metrics *metrics;     /* NULL: no [metrics] */
+	uint64_t reloads, reloads_failed;
+	bool reload_failed;	     /* the last one */
 };
 
 /* ---- daemon.c ---- */
@@ -96,6 +100,15 @@ enum control_result changes_verb_allow(struct daemon *d, struct control_call *ca
 enum control_result changes_verb_deny(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_revoke(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_list(struct daemon *d, struct control_call *call);
+
+/* ---- snapshot.c ---- */
+
+void snapshot_stats(struct daemon *d, struct stats *s);
+void snapshot_status(const struct daemon *d, struct status *s);
+/* The hits of the policy's rules: how many, and an array to be freed, or NULL. */
+size_t snapshot_rules(const struct daemon *d, struct rule_hits **out);
+/* A metrics_writer; arg is the struct daemon. */
+void snapshot_metrics(void *arg, struct evbuffer *out);
 
 /* ---- verbs.c ---- */
 

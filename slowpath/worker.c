@@ -285,6 +285,8 @@ void worker_add_stats(struct worker *w, void *arg)
 		sum->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
 		sum->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
 	}
+	histogram_merge(&sum->connect, &s->connect);
+	sum->workers++;
 	resolver_stats(w->resolver, &dns);
 	sum->dns_asked += dns.asked;
 	sum->dns_cached += dns.cached;

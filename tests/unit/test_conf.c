@@ -105,7 +105,8 @@ static const char full[] =
 	"networks = 10.1.0.0/16, fd00:1::/64\n"
 	"networks = 10.1.0.0/16\n"
 	"[clients late]\nnetworks = 10.2.3.4\n"
-	"[rule other]\ndeny = a_b.example\nclients = all\n";
+	"[rule other]\ndeny = a_b.example\nclients = all\n"
+	"[metrics]\naddress = [::1]:9465,\n  192.0.2.1:1\naddress = 127.0.0.1:9465\n";
 
 static void check_full_scalars(const struct conf *c)
 {
@@ -128,6 +129,35 @@ static void check_full_scalars(const struct conf *c)
 	CHECK(c->nameservers.n == 5);
 	CHECK_STR(c->nameservers.at[1], "192.0.2.53:5353");
 	CHECK_STR(c->nameservers.at[4], "[::1]:53");
+}
+
+static void check_metrics(const struct conf *c)
+{
+	const struct sockaddr_in6 *v6 = (const void *)&c->metrics.at[0];
+	const struct sockaddr_in *v4 = (const void *)&c->metrics.at[2];
+
+	CHECK(c->metrics.n == 3);
+	CHECK(v6->sin6_family == AF_INET6 && v6->sin6_port == htons(9465) &&
+	      IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
+	CHECK(v4->sin_family == AF_INET && v4->sin_port == htons(9465));
+}
+
+/* No section, no listener; a section that does not say where is at loopback. */
+static void test_metrics(void)
+{
+	struct conf *c = read_text(L);
+	const struct sockaddr_in *v4;
+
+	CHECK(c && c->metrics.n == 0);
+	conf_free(c);
+	c = read_text("[metrics]\n" L);
+	CHECK(c && c->metrics.n == 1);
+	if (!c)
+		return;
+	v4 = (const void *)&c->metrics.at[0];
+	CHECK(v4->sin_family == AF_INET && v4->sin_port == htons(9465) &&
+	      v4->sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+	conf_free(c);
 }
 
 static void check_cidr(const struct cidr *c, const char *want)
@@ -214,6 +244,7 @@ static void test_full(void)
 	check_full_scalars(c);
 	check_full_lists(c);
 	check_full_rules(c);
+	check_metrics(c);
 	conf_free(c);
 }
 
@@ -334,6 +365,7 @@ static const struct {
 	  ":1: the name '0123456789012345678901234567890123456789012345678901234567890123' is not "
 	  "1 to 63 of A-Z a-z 0-9 _ . -" },
 	{ "[rule default]\n", ":1: a rule cannot be called 'default'" },
+	{ "[rule runtime]\n", ":1: a rule cannot be called 'runtime'" },
 	{ "[tls]\n[http]\n[tls]\n", ":3: section [tls] is given twice, first on line 1" },
 	{ L "[listener a]\n", ":3: section [listener a] is given twice, first on line 1" },
 	{ "[rule r]\nallow = a\n[rule r]\n", ":3: section [rule r] is given twice, first on line 1" },
@@ -403,6 +435,14 @@ static const struct {
 	{ "[http]\nno_hots = deny\n", ":2: unknown key 'no_hots' in [http]; did you mean 'no_host'?" },
 	{ "[resolver]\nnameservers = dns.example\n",
 	  ":2: 'dns.example' is not ADDRESS or ADDRESS:PORT" },
+	{ "[metrics]\naddress = localhost:9465\n",
+	  ":2: 'localhost:9465' is not ADDRESS:PORT or [ADDRESS]:PORT" },
+	{ "[metrics]\naddress =\n", ":2: 'address' needs a value" },
+	{ "[metrics]\naddress = 127.0.0.1:1, 127.0.0.1:1\n", ":2: '127.0.0.1:1' is given twice" },
+	{ "[metrics]\nport = 1\n", ":2: unknown key 'port' in [metrics]" },
+	{ "[metrics here]\n", ":1: [metrics] takes no name" },
+	{ "[metrics]\naddress = 127.0.0.1:3129\n" L,
+	  ": an address of [metrics] is one of listener 'a'" },
 	{ "[clients g]\n", ":1: group 'g' has no networks" },
 	{ "[clients g]\nnetworks = 10.0.0.0/33\n", ":2: '10.0.0.0/33' is not a network, as in "
 						  "192.0.2.0/24" },
@@ -578,6 +618,7 @@ int main(void)
 	test_watch_lists();
 	test_relative();
 	test_changing();
+	test_metrics();
 	test_long_line();
 	test_line_lengths();
 	test_bad();
