@@ -19,6 +19,7 @@
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
 
 /* Descriptors beyond two a connection: listeners, maps, logs, pipes. */
 #define SPARE_FDS 512
@@ -218,6 +219,7 @@ static int start(struct daemon *d, char *err)
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
 	r = r ?: own_open(d->base, err, ERR_LEN);
+	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
@@ -241,11 +243,12 @@ static int start(struct daemon *d, char *err)
 
 static void stop(struct daemon *d)
 {
-	control_close(d->control);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
 	}
+	tail_close(); /* the last ends are told */
+	control_close(d->control);
 	free(d->workers);
 	fastpath_close(d->shared.fp);
 	free(d->shared.by_flow);
