@@ -38,7 +38,8 @@ static const struct verb {
 	int patience_s;	 /* 0: without end */
 	const char *synopsis, *help;
 } verbs[] = {
-	{ "status", 0, 0, PATIENCE_S, "status", "version, uptime, which path is in use, the policy" },
+	{ "status", 0, 0, PATIENCE_S, "status",
+	  "version, uptime, which path is in use, the policy in force" },
 	{ "stats", 0, 0, PATIENCE_S, "stats", "counters since start" },
 	{ "flows", 0, MOST_WORDS, PATIENCE_S,
 	  "flows [client ADDRESS|NETWORK] [name NAME] [sort WORD] [limit N]",
@@ -49,7 +50,8 @@ static const struct verb {
 	  "who was denied most in the last 30 to 60 minutes" },
 	{ "tail", 0, MOST_WORDS, 0, "tail [denied] [client ADDRESS|NETWORK] [name NAME]",
 	  "what happens, as it happens, until interrupted" },
-	{ "reload", 0, 0, CHANGE_PATIENCE_S, "reload", "read the configuration and put it in force" },
+	{ "reload", 0, 0, CHANGE_PATIENCE_S, "reload",
+	  "read the configuration and put it in force" },
 	{ "allow", 1, 3, CHANGE_PATIENCE_S, "allow NAME [for TIME]", "allow a name from now on" },
 	{ "deny", 1, 3, CHANGE_PATIENCE_S, "deny NAME [for TIME]", "deny a name from now on" },
 	{ "revoke", 1, 1, CHANGE_PATIENCE_S, "revoke NAME", "take such a change back" },

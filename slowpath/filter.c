@@ -10,8 +10,9 @@
 #include "conf/value.h"
 
 static const struct word sorts[] = {
-	{ "up", SORT_UP },	 { "down", SORT_DOWN }, { "bytes", SORT_BYTES }, { "age", SORT_AGE },
-	{ "client", SORT_CLIENT }, { "name", SORT_NAME }, { NULL, 0 },
+	{ "up", SORT_UP },   { "down", SORT_DOWN },	{ "bytes", SORT_BYTES },
+	{ "age", SORT_AGE }, { "client", SORT_CLIENT }, { "name", SORT_NAME },
+	{ NULL, 0 },
 };
 
 static int read_client(struct filter *f, const char *value)
@@ -141,8 +142,8 @@ int filter_parse_top(int argc, char **argv, struct top_question *out, char *err,
 	}
 	if (i < argc && (value_number(argv[i], false, &q.limit) != 0 || q.limit < 1 ||
 			 q.limit > TOP_MOST)) {
-		snprintf(err, err_len, "'%.64s' is not names, clients or a number from 1 to %d", argv[i],
-			 TOP_MOST);
+		snprintf(err, err_len, "'%.64s' is not names, clients or a number from 1 to %d",
+			 argv[i], TOP_MOST);
 		return -EINVAL;
 	}
 	if (argc > i + 1) {

@@ -58,8 +58,8 @@ struct top_question {
 	uint32_t limit;
 };
 
-/* argv without the verb; may: the FILTER_* words there can be. 0, or -EINVAL and a line in err; *out
-   is untouched then. */
+/* argv without the verb; may: the FILTER_* words there can be. 0, or -EINVAL and a line in err;
+   *out is untouched then. */
 int filter_parse(int argc, char **argv, unsigned may, struct filter *out, char *err,
 		 size_t err_len);
 /* [names|clients] [N]; both and TOP_DEFAULT of each if nothing is said. */

@@ -59,7 +59,9 @@ static void swap(struct flow_info *a, struct flow_info *b)
 
 static void sift_up(struct flow_list *l, size_t i)
 {
-	for (; i > 0 && compare(&l->at[i], &l->at[(i - 1) / 2], l->filter->sort) > 0; i = (i - 1) / 2)
+	enum filter_sort sort = l->filter->sort;
+
+	for (; i > 0 && compare(&l->at[i], &l->at[(i - 1) / 2], sort) > 0; i = (i - 1) / 2)
 		swap(&l->at[i], &l->at[(i - 1) / 2]);
 }
 

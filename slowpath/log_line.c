@@ -159,8 +159,9 @@ size_t log_line_event(const struct access_entry *e, char *line, size_t size)
 	int n = snprintf(line, size,
 			 "%s %-4s %s %s %s %s%s rule=%s group=%s path=%s up=%" PRIu64
 			 " down=%" PRIu64 " ms=%" PRIu64 "\n",
-			 log_time(&e->end, time), e->event, address_print(&e->client, false, client),
-			 print_target(e, target), e->connected ? address_print(&e->dst, false, dst) : "-",
+			 log_time(&e->end, time), e->event,
+			 address_print(&e->client, false, client), print_target(e, target),
+			 e->connected ? address_print(&e->dst, false, dst) : "-",
 			 reason_word(e->reason), e->enforced ? "" : " enforced=no",
 			 log_escape(e->rule, rule, sizeof(rule)),
 			 log_escape(e->group, group, sizeof(group)), e->path, e->bytes_up,

@@ -271,8 +271,8 @@ void report_explain(const struct explanation *e, bool json, struct evbuffer *out
 	if (json)
 		explain_json(e, where, &p, out);
 	else
-		evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\nwhere: %s\n", e->verdict,
-				    e->group, e->rule, where);
+		evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\nwhere: %s\n",
+				    e->verdict, e->group, e->rule, where);
 }
 
 /* ---- top ---- */
@@ -289,7 +289,8 @@ static const char *row_text(const struct top_row *row, enum top_kind kind, char 
 	return text;
 }
 
-static void row_json(const struct top_row *row, enum top_kind kind, bool first, struct evbuffer *out)
+static void row_json(const struct top_row *row, enum top_kind kind, bool first,
+		     struct evbuffer *out)
 {
 	char buf[REPORT_LEN], text[NAME_BUF * 3];
 	struct json j;
@@ -312,7 +313,8 @@ static void row_json(const struct top_row *row, enum top_kind kind, bool first, 
 static void rows(const struct top_sum *sum, enum top_kind kind, uint32_t limit, bool json,
 		 struct evbuffer *out)
 {
-	static const char *const heads[] = { "NAME", "CLIENT" }, *const keys[] = { "names", "clients" };
+	static const char *const heads[] = { "NAME", "CLIENT" };
+	static const char *const keys[] = { "names", "clients" };
 	char text[NAME_BUF * 3];
 
 	if (json)

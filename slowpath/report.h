@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `status`, `stats`, `flows`, `explain` and `top` show, as text or JSON. Pure: snapshots in, text out.
+ * What `status`, `stats`, `flows`, `explain` and `top` show, as text or JSON. Pure: snapshots in,
+ * text out.
  */
 #ifndef SLUICE_SLOWPATH_REPORT_H
 #define SLUICE_SLOWPATH_REPORT_H

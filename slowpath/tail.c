@@ -222,7 +222,8 @@ enum control_result tail_follow(struct control_call *call, const struct filter *
 	return CONTROL_STREAM;
 }
 
-static size_t note_json(const char *time, const char *kind, const char *text, char *line, size_t size)
+static size_t note_json(const char *time, const char *kind, const char *text, char *line,
+			size_t size)
 {
 	struct json j;
 	size_t len;
@@ -240,7 +241,8 @@ static size_t note_json(const char *time, const char *kind, const char *text, ch
 }
 
 /* Nothing in it ends the line: file names may hold anything. */
-static size_t note_text(const char *time, const char *kind, const char *text, char *line, size_t size)
+static size_t note_text(const char *time, const char *kind, const char *text, char *line,
+			size_t size)
 {
 	int n = snprintf(line, size - 1, "%s %s ", time, kind);
 	size_t len = (size_t)n;

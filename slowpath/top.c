@@ -257,7 +257,9 @@ void top_add(struct top *t, uint64_t now_ms, struct top_sum *sum)
 /* The bytes behind a key are zero, so that this is the order of names and of addresses. */
 static int by_key(const void *a, const void *b)
 {
-	return memcmp(((const struct top_row *)a)->name, ((const struct top_row *)b)->name, NAME_BUF);
+	const struct top_row *x = a, *y = b;
+
+	return memcmp(x->name, y->name, NAME_BUF);
 }
 
 static int by_count(const void *a, const void *b)

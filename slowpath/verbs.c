@@ -169,7 +169,8 @@ static const struct verb {
 	  "flows [client ADDRESS|NETWORK] [name NAME] [sort WORD] [limit N]" },
 	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
 	{ "top", 1, CONTROL_WORDS, verb_top, "top [names|clients] [N]" },
-	{ "tail", 1, CONTROL_WORDS, verb_tail, "tail [denied] [client ADDRESS|NETWORK] [name NAME]" },
+	{ "tail", 1, CONTROL_WORDS, verb_tail,
+	  "tail [denied] [client ADDRESS|NETWORK] [name NAME]" },
 	{ "reload", 1, 1, verb_reload, "reload" },
 };
 

@@ -66,7 +66,8 @@ static void test_clients(void)
 	CHECK(!parse(FILTER_TAIL, "client 192.0.2.0/24"));
 	CHECK(has_client("192.0.2.255") && !has_client("192.0.3.0"));
 	CHECK(!parse(FILTER_TAIL, "client 2001:db8::/32"));
-	CHECK(has_client("2001:db8:1::1") && !has_client("2001:db9::1") && !has_client("192.0.2.1"));
+	CHECK(has_client("2001:db8:1::1") && !has_client("2001:db9::1"));
+	CHECK(!has_client("192.0.2.1"));
 	CHECK_STR(parse(FILTER_TAIL, "client 192.0.2.1/24"),
 		  "client: '192.0.2.1/24' is not an address, or a network without host bits");
 	CHECK_STR(parse(FILTER_TAIL, "client"),
@@ -78,6 +79,10 @@ static void test_clients(void)
 
 static void test_names(void)
 {
+	static const char *const bad[] = { "name",	    "name *",	    "name .",
+					   "name a..b",	    "name a*b.test", "name *a.test",
+					   "name **.test", "name ..test" };
+
 	CHECK(!parse(FILTER_TAIL, "name A.Test.") && f.kind == NAME_HOST);
 	CHECK(has_name("a.test") && !has_name("b.a.test") && !has_name("ba.test"));
 	CHECK(!has_name("test") && !has_name(""));
@@ -87,11 +92,8 @@ static void test_names(void)
 	CHECK(!has_name("a.test") && has_name("b.a.test") && has_name("c.b.a.test"));
 	CHECK(!has_name("ba.test") && !has_name(".test"));
 	CHECK(!parse(FILTER_TAIL, "name 192.0.2.1") && has_name("192.0.2.1"));
-	for (const char *const *bad = (const char *const[]){ "name", "name *", "name .", "name a..b",
-							       "name a*b.test", "name *a.test",
-							       "name **.test", "name ..test", NULL };
-	     *bad; bad++)
-		CHECK(parse(FILTER_TAIL, *bad));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		CHECK(parse(FILTER_TAIL, bad[i]));
 }
 
 static void test_order(void)
@@ -119,7 +121,8 @@ static void test_words(void)
 	CHECK(!parse(FILTER_TAIL, "denied client 10.0.0.1") && f.has & FILTER_DENIED);
 	CHECK_STR(parse(FILTER_FLOWS, "denied"),
 		  "unknown word 'denied'; there are client name sort limit");
-	CHECK_STR(parse(FILTER_TAIL, "sort up"), "unknown word 'sort'; there are denied client name");
+	CHECK_STR(parse(FILTER_TAIL, "sort up"),
+		  "unknown word 'sort'; there are denied client name");
 	CHECK(f.has == (FILTER_DENIED | FILTER_CLIENT));
 	CHECK(parse(FILTER_TAIL, "denied denied"));
 	CHECK(parse(FILTER_TAIL, "Denied"));
