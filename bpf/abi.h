@@ -152,11 +152,17 @@ enum {
 
 /* ---- policy ---- */
 
-enum { VERDICT_NONE = 0, VERDICT_ALLOW = 1, VERDICT_DENY = 2 };
+enum {
+	VERDICT_NONE = 0,
+	VERDICT_ALLOW = 1,
+	VERDICT_DENY = 2,
+	VERDICT_REPORT = 3, /* a rule with enforce = no would deny: user space lets through and tells */
+};
 enum { MISSING_DENY = 0, MISSING_LOOK = 1 };
 
 #define POLICY_GENERATIONS 2
 #define GROUP_ALL 0 /* the group every client without a better one is in */
+#define RULE_RUNTIME 0x3fffffffu /* in place of a rule's number: an entry made at run time */
 
 /* The scalars of one generation of the policy. */
 struct policy_head {
@@ -167,14 +173,35 @@ struct policy_head {
 	__u32 min_version;    /* highest version a client must offer, 0x0303 */
 	__u32 ready;	      /* 1: the generation is complete */
 	__u32 serial;	      /* counts the loads */
-	__u32 pad[2];
+	__u32 name_buckets;   /* of the table of names */
+	__u32 rule_buckets;   /* of the table of decisions */
 };
 
-/* name hash -> the sets of rules that speak of it; 0 is no set */
-struct name_sets {
-	__u32 here;  /* for the name itself */
-	__u32 below; /* for every name under it */
+/*
+ * A slot of a table (bpf/table.h). Three tables:
+ *   names    key: hash of the name           value: the sets of rules that speak of it
+ *   rules    key: rule_key, stirred          value: which rule decides, and how
+ *   changes  key: hash of the name           value: what was said of it at run time
+ */
+struct slot_value {
+	__u32 a; /* names: set for the name itself; rules: rule; changes: VERDICT_* for itself */
+	__u32 b; /* names: set for what is below;  rules: VERDICT_*; changes: VERDICT_* below */
 };
+
+struct slot {
+	__u64 key; /* 0: free */
+	struct slot_value value;
+};
+
+#define BUCKET_SLOTS 4
+
+struct bucket {
+	struct slot at[BUCKET_SLOTS];
+};
+
+/* Entries made at run time: one table of this size, however many there are. */
+#define CHANGES_MAX 2048
+#define CHANGES_BUCKETS (CHANGES_MAX / 2)
 
 /* (set, group, port class) -> decision. Port class 0 is every port not named in the set. */
 struct rule_key {
@@ -186,6 +213,16 @@ struct rule_key {
 struct rule_decision {
 	__u32 rule;
 	__u32 verdict; /* VERDICT_NONE: this set says nothing here, less specific names decide */
+};
+
+/* What the check of a load asks the program: the head of a packet that is never sent. The
+   normalised name follows, NAME_BUF bytes. The answer is rule << 2 | VERDICT_*. */
+struct policy_question {
+	__u8 ether[16]; /* of a packet; not looked at */
+	__u32 generation;
+	__u32 group;
+	__u32 port;
+	__u32 len; /* of the name */
 };
 
 /* One word user space flips to put a generation in force. */
@@ -200,7 +237,9 @@ _Static_assert(sizeof(struct flow_verdict) == 320, "flow_verdict");
 _Static_assert(sizeof(struct flow) == 576, "flow");
 _Static_assert(sizeof(struct flow_event) == 8, "flow_event");
 _Static_assert(sizeof(struct policy_head) == 48, "policy_head");
-_Static_assert(sizeof(struct name_sets) == 8, "name_sets");
+_Static_assert(sizeof(struct slot) == 16, "slot");
+_Static_assert(sizeof(struct bucket) == 64, "bucket");
+_Static_assert(sizeof(struct policy_question) == 32, "policy_question");
 _Static_assert(sizeof(struct rule_key) == 8, "rule_key");
 _Static_assert(sizeof(struct rule_decision) == 8, "rule_decision");
 

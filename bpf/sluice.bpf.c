@@ -90,33 +90,36 @@ struct {
 	__type(value, struct port_classes);
 } policy_ports SEC(".maps");
 
-struct names {
-	__uint(type, BPF_MAP_TYPE_HASH);
+/* Tables of buckets, see bpf/table.h. */
+struct buckets {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u64));
-	__uint(value_size, sizeof(struct name_sets));
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bucket));
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, POLICY_GENERATIONS);
 	__type(key, __u32);
-	__array(values, struct names);
+	__array(values, struct buckets);
 } policy_names SEC(".maps");
 
-struct decisions {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct rule_key));
-	__uint(value_size, sizeof(struct rule_decision));
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, POLICY_GENERATIONS);
 	__type(key, __u32);
-	__array(values, struct decisions);
+	__array(values, struct buckets);
 } policy_rules SEC(".maps");
+
+/* What was said at run time; a generation of which nothing was said has no table. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, POLICY_GENERATIONS);
+	__type(key, __u32);
+	__array(values, struct buckets);
+} policy_changes SEC(".maps");
 
 /*
  * Not per-CPU: the program may be preempted by itself on the same CPU (it runs in process
@@ -164,22 +167,27 @@ struct policy_tables {
 	__u32 generation;
 };
 
-static __always_inline const struct name_sets *policy_name(const struct policy_tables *t,
-							    __u64 hash)
+static __always_inline const struct bucket *bucket_at(void *outer, __u32 generation, __u32 i)
 {
-	__u32 generation = t->generation;
-	void *names = bpf_map_lookup_elem(&policy_names, &generation);
+	void *table = bpf_map_lookup_elem(outer, &generation);
 
-	return names ? bpf_map_lookup_elem(names, &hash) : NULL;
+	return table ? bpf_map_lookup_elem(table, &i) : NULL;
 }
 
-static __always_inline const struct rule_decision *policy_rule(const struct policy_tables *t,
-								const struct rule_key *key)
+static __always_inline const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
-	__u32 generation = t->generation;
-	void *rules = bpf_map_lookup_elem(&policy_rules, &generation);
+	return bucket_at(&policy_names, t->generation, i);
+}
 
-	return rules ? bpf_map_lookup_elem(rules, key) : NULL;
+static __always_inline const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
+{
+	return bucket_at(&policy_rules, t->generation, i);
+}
+
+static __always_inline const struct bucket *policy_changes_at(const struct policy_tables *t,
+							       __u32 i)
+{
+	return bucket_at(&policy_changes, t->generation, i);
 }
 
 #include "bpf/verdict.h"
@@ -393,6 +401,8 @@ static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 {
 	const struct policy_head *head;
 	__u32 generation = 0, group = READ_ONCE(f->u[SIDE_CLIENT].group);
+	__u32 first = f->v.name_len == 0;
+	int word;
 
 	head = policy_in_force(&generation);
 	if (!head || group >> 16 != (head->serial & 0xffff))
@@ -405,18 +415,21 @@ static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 	}
 	if (parse_name(s) != PARSE_OK)
 		return look(f);
-	if (f->v.name_len) {
-		if (!same_name(s, f))
-			return deny(f, head, REASON_NAME_CHANGED, 0);
-	} else if (head->enforce) {
+	if (!first && !same_name(s, f))
+		return deny(f, head, REASON_NAME_CHANGED, 0);
+	if (first && head->enforce)
 		take_name(f, s, proto);
-	}
 	if (proto == PROTO_TLS && s->max_version < head->min_version)
 		return deny(f, head, REASON_TLS_VERSION, 0);
-	if (ask_rules(s, generation, group & 0xffff, f->u[SIDE_CLIENT].port) !=
-	    VERDICT_ALLOW)
+	word = ask_rules(s, generation, group & 0xffff, f->u[SIDE_CLIENT].port);
+	if (word == VERDICT_REPORT) { /* user space lets it through, and says so */
+		if (first)
+			f->v.name_len = 0;
+		return look(f);
+	}
+	if (word != VERDICT_ALLOW)
 		return deny(f, head, REASON_POLICY, s->rule);
-	if (!head->enforce && !f->v.name_len)
+	if (first && !head->enforce)
 		take_name(f, s, proto);
 	f->v.rule = s->rule;
 	return ACT_CARRY;
@@ -718,6 +731,31 @@ int sluice_verdict(struct __sk_buff *skb)
 		return pass_up(f, flow, side, len, act);
 	f->k[side].redirected += len;
 	return bpf_sk_redirect_map(skb, &socks, peer, 0);
+}
+
+/*
+ * A door for the check of a load, which nobody but BPF_PROG_TEST_RUN opens: the answer of the very
+ * code and the very maps that give verdicts. rule << 2 | VERDICT_*, or -1.
+ */
+SEC("tc")
+int sluice_ask(struct __sk_buff *skb)
+{
+	struct policy_question q = {};
+	struct scratch *s;
+	int word = -1;
+
+	if (bpf_skb_load_bytes(skb, 0, &q, sizeof(q)) != 0)
+		return -1;
+	s = scratch_take();
+	if (!s)
+		return -1;
+	if (bpf_skb_load_bytes(skb, sizeof(q), s->name, NAME_BUF) == 0 && q.len <= NAME_MAX_LEN) {
+		s->name_len = q.len;
+		word = ask_rules(s, q.generation, q.group, q.port);
+		word |= s->rule << 2;
+	}
+	scratch_release(s);
+	return word;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -2,18 +2,22 @@
 /*
  * The policy's answer for a name: one walk over it from the right, one look-up a label. The
  * hash of a suffix is that of its bytes in reverse order, so each longer suffix goes on where
- * the shorter one stopped. The last set that has something to say is the most specific.
+ * the shorter one stopped. The last set that has something to say is the most specific. What was
+ * said at run time goes before all of that.
  *
- * The includer says where the tables are, by two functions over its own `policy_tables`:
- *   const struct name_sets *policy_name(const struct policy_tables *, __u64 hash);
- *   const struct rule_decision *policy_rule(const struct policy_tables *, const struct rule_key *);
- * NULL is "not there". What is compiled into the tables is told in fastpath/policy.h.
+ * The includer says where the tables are, by three functions over its own `policy_tables`; NULL
+ * is "not there":
+ *   const struct bucket *policy_names_at(const struct policy_tables *, __u32 i);
+ *   const struct bucket *policy_rules_at(const struct policy_tables *, __u32 i);
+ *   const struct bucket *policy_changes_at(const struct policy_tables *, __u32 i);
+ * What is compiled into the tables is told in fastpath/policy.h.
  */
 #ifndef SLUICE_BPF_VERDICT_H
 #define SLUICE_BPF_VERDICT_H
 
 #include "bpf/abi.h"
 #include "bpf/hash.h"
+#include "bpf/table.h"
 
 struct verdict_walk {
 	struct policy_tables tables;
@@ -22,18 +26,27 @@ struct verdict_walk {
 	__u32 len;
 	__u16 group;
 	__u16 port_class;
+	__u32 name_buckets, rule_buckets;
+	__u32 has_changes;
+	__u32 change; /* VERDICT_* of the most specific entry made at run time */
 	struct rule_decision best;
 };
 
 PURE int verdict_try(struct verdict_walk *w, __u32 set, __u16 group, __u16 port_class)
 {
 	struct rule_key key = { .set = set, .group = group, .port_class = port_class };
-	const struct rule_decision *d = policy_rule(&w->tables, &key);
+	__u64 stirred = rule_key_stir(&key);
+	struct slot_value d;
 
-	if (!d)
+	if (!bucket_find(policy_rules_at(&w->tables, bucket_one(stirred, w->rule_buckets)), stirred,
+			 &d) &&
+	    !bucket_find(policy_rules_at(&w->tables, bucket_two(stirred, w->rule_buckets)), stirred,
+			 &d))
 		return 0;
-	if (d->verdict != VERDICT_NONE)
-		w->best = *d;
+	if (d.b != VERDICT_NONE) {
+		w->best.rule = d.a;
+		w->best.verdict = d.b;
+	}
 	return 1;
 }
 
@@ -49,39 +62,63 @@ PURE void verdict_ask(struct verdict_walk *w, __u32 set)
 		verdict_try(w, set, GROUP_ALL, 0);
 }
 
+/* What is said of the suffix that was hashed so far: of itself (here), or of what is below. */
+PURE void verdict_suffix(struct verdict_walk *w, int here)
+{
+	__u64 hash = sip_value(&w->hash);
+	struct slot_value found;
+	__u32 word;
+
+	if (bucket_find(policy_names_at(&w->tables, bucket_one(hash, w->name_buckets)), hash,
+			&found) ||
+	    bucket_find(policy_names_at(&w->tables, bucket_two(hash, w->name_buckets)), hash,
+			&found))
+		verdict_ask(w, here ? found.a : found.b);
+	if (!w->has_changes)
+		return;
+	if (bucket_find(policy_changes_at(&w->tables, bucket_one(hash, CHANGES_BUCKETS)), hash,
+			&found) ||
+	    bucket_find(policy_changes_at(&w->tables, bucket_two(hash, CHANGES_BUCKETS)), hash,
+			&found)) {
+		word = here ? found.a : found.b;
+		if (word != VERDICT_NONE)
+			w->change = word;
+	}
+}
+
 static long verdict_byte(__u32 i, void *ctx)
 {
 	struct verdict_walk *w = ctx;
-	const struct name_sets *sets;
 	__u8 c;
 
 	if (i >= w->len)
 		return LOOP_END;
 	c = w->name[(w->len - 1 - i) & (NAME_BUF - 1)];
-	if (c == '.') {
-		sets = policy_name(&w->tables, sip_value(&w->hash));
-		if (sets)
-			verdict_ask(w, sets->below);
-	}
+	if (c == '.')
+		verdict_suffix(w, 0);
 	sip_byte(&w->hash, c);
 	return LOOP_NEXT;
 }
 
 /*
- * Fills w->best for w->name: VERDICT_NONE if no rule speaks of it. The caller has set tables,
+ * Fills w->best for w->name: VERDICT_NONE if nothing speaks of it. The caller has set tables,
  * name, len, group and port_class.
  */
 PURE void verdict_name(struct verdict_walk *w, const struct policy_head *head)
 {
-	const struct name_sets *sets;
-
 	sip_init(&w->hash, head->key[0], head->key[1]);
+	w->name_buckets = head->name_buckets;
+	w->rule_buckets = head->rule_buckets;
+	w->has_changes = policy_changes_at(&w->tables, 0) != 0;
+	w->change = LOOP_ZERO + VERDICT_NONE;
 	w->best.rule = LOOP_ZERO;
 	w->best.verdict = LOOP_ZERO + VERDICT_NONE;
 	loop(NAME_MAX_LEN, verdict_byte, w);
-	sets = policy_name(&w->tables, sip_value(&w->hash));
-	if (sets)
-		verdict_ask(w, sets->here);
+	verdict_suffix(w, 1);
+	if (w->change != VERDICT_NONE) {
+		w->best.rule = RULE_RUNTIME;
+		w->best.verdict = w->change;
+	}
 }
 
 #endif

@@ -126,8 +126,8 @@ static int open_rule(struct reading *g, const char *name, size_t *index)
 	struct conf_rule *at;
 	char *copy;
 
-	/* what logs say where no rule decided */
-	if (strcmp(name, "default") == 0 || strcmp(name, "-") == 0)
+	/* what logs say where no rule of the file decided */
+	if (strcmp(name, "default") == 0 || strcmp(name, "runtime") == 0 || strcmp(name, "-") == 0)
 		return conf_fail(&g->r, "a rule cannot be called '%s'", name);
 	copy = strdup(name);
 	at = conf_grow(c->rules, c->n_rules, sizeof(*at));
@@ -137,7 +137,7 @@ static int open_rule(struct reading *g, const char *name, size_t *index)
 		return conf_no_memory(&g->r);
 	}
 	*index = c->n_rules++;
-	at[*index] = (struct conf_rule){ .name = copy };
+	at[*index] = (struct conf_rule){ .name = copy, .enforce = true };
 	g->base = &at[*index];
 	g->r.entries = 0;
 	return 0;
@@ -510,6 +510,7 @@ void conf_free(struct conf *c)
 	free(c->pin);
 	free(c->private_networks.at);
 	free(c->deny_page);
+	free(c->changes);
 	free(c->deny_page_text);
 	free_strings(&c->nameservers);
 	free(c->hosts);

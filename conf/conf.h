@@ -84,6 +84,7 @@ struct conf_rule {
 	size_t n_names;
 	struct conf_net *nets;
 	size_t n_nets;
+	bool enforce; /* no: what it denies is let through and logged so */
 };
 
 struct conf {
@@ -106,6 +107,8 @@ struct conf {
 
 	/* [policy] */
 	bool default_allow, enforce;
+	bool reload_closes_denied; /* open connections that a new policy denies are ended */
+	char *changes; /* file that keeps what is said at run time; empty: lost at the end */
 	enum conf_destination destination;
 	struct cidr_list private_networks;
 	enum conf_deny_tls deny_tls;

@@ -438,6 +438,12 @@ static int set_deny(struct conf_reader *r, const struct key *k, void *field, con
 	return conf_each(r, value, add_deny, field);
 }
 
+static int set_rule_enforce(struct conf_reader *r, const struct key *k, void *field,
+			    const char *value)
+{
+	return set_flag(r, k, &((struct conf_rule *)field)->enforce, value);
+}
+
 /* ---- the tables ---- */
 
 const struct section conf_sections[SECTION_COUNT] = {
@@ -478,6 +484,9 @@ const struct key conf_keys[KEY_COUNT] = {
 
 	{ SECTION_POLICY, "default", set_flag, IN(default_allow), .words = words_allow },
 	{ SECTION_POLICY, "enforce", set_flag, IN(enforce), .words = value_yes_no },
+	{ SECTION_POLICY, "reload_closes_denied", set_flag, IN(reload_closes_denied),
+	  .words = value_yes_no },
+	{ SECTION_POLICY, "changes", set_output, IN(changes), .empty = true },
 	{ SECTION_POLICY, "destination", set_enum, IN(destination), .words = words_destination },
 	{ SECTION_POLICY, "private_networks", set_nets, IN(private_networks), LIST },
 	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .words = words_deny_tls },
@@ -497,6 +506,7 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_RULE, "allow", set_allow, WHOLE, LIST },
 	{ SECTION_RULE, "deny", set_deny, WHOLE, LIST },
 	{ SECTION_RULE, "ports", set_ports, WHOLE, LIST },
+	{ SECTION_RULE, "enforce", set_rule_enforce, WHOLE, .words = value_yes_no },
 };
 /* clang-format on */
 
@@ -520,9 +530,11 @@ int keys_defaults(struct conf *c)
 	c->enforce = true;
 	c->destination = DESTINATION_NAMED;
 	c->deny_tls = DENY_TLS_ALERT;
+	c->changes = strdup("");
 	c->deny_page = strdup(CONF_DENY_PAGE);
 	c->min_version = 0x0303;
 	c->hosts = strdup("/etc/hosts");
-	return c->user && c->access_log && c->control && c->pin && c->deny_page && c->hosts ?
+	return c->user && c->access_log && c->control && c->pin && c->changes && c->deny_page &&
+			       c->hosts ?
 		       0 : -ENOMEM;
 }

@@ -18,7 +18,34 @@ int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned worke
 	return -ENOTSUP;
 }
 
+int fastpath_prepare(struct fastpath *fp, const struct policy *p, char *why, size_t why_len)
+{
+	(void)fp;
+	(void)p;
+	(void)why;
+	(void)why_len;
+	abort();
+}
+
+int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size_t why_len)
+{
+	(void)fp;
+	(void)p;
+	(void)why;
+	(void)why_len;
+	abort();
+}
+
 int fastpath_load_policy(struct fastpath *fp, const struct policy *p, char *why, size_t why_len)
+{
+	(void)fp;
+	(void)p;
+	(void)why;
+	(void)why_len;
+	abort();
+}
+
+int fastpath_load_changes(struct fastpath *fp, const struct policy *p, char *why, size_t why_len)
 {
 	(void)fp;
 	(void)p;

@@ -30,9 +30,18 @@ struct policy;
  */
 int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned workers, char *why,
 		  size_t why_len);
-/* Puts a policy in force: fills the generation that is not, compares it with what was read,
-   then switches. On failure (-errno and a line) the old one stays in force. */
+/*
+ * Puts a policy in force, in two steps, the first of which may take long and be run on any thread,
+ * one at a time. It fills the generation that is not in force, compares every table there with what
+ * was read, and asks the program itself about names of every rule; the second switches. p may have
+ * other changes in the second. On failure (-errno and a line) the old one stays in force; -EBADMSG:
+ * what is in the kernel is not what was read.
+ */
+int fastpath_prepare(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
+int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
 int fastpath_load_policy(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
+/* Puts the changes of p in force; p is else the policy in force. On failure the old ones are. */
+int fastpath_load_changes(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
 /* Closes and unpins. Every socket must be closed before. NULL is fine. */
 void fastpath_close(struct fastpath *fp);
 

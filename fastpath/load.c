@@ -128,7 +128,7 @@ static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
 {
 	struct bpf_map *maps[] = { s->maps.flows,	 s->maps.stats,	       s->maps.policy_active,
 				   s->maps.policy_heads, s->maps.policy_ports, s->maps.policy_names,
-				   s->maps.policy_rules };
+				   s->maps.policy_rules, s->maps.policy_changes };
 
 	return i < sizeof(maps) / sizeof(*maps) ? maps[i] : NULL;
 }
@@ -244,7 +244,7 @@ int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned worke
 	libbpf_set_print(remember);
 	pthread_mutex_init(&fp->pool_lock, NULL);
 	for (int i = 0; i < POLICY_GENERATIONS; i++)
-		fp->names_fd[i] = fp->rules_fd[i] = -1;
+		fp->names_fd[i] = fp->rules_fd[i] = fp->changes_fd[i] = -1;
 	fp->workers = workers;
 	fp->capacity = records_for(conf);
 	fp->generation = POLICY_GENERATIONS; /* none */
@@ -276,6 +276,8 @@ void fastpath_close(struct fastpath *fp)
 			close(fp->names_fd[i]);
 		if (fp->rules_fd[i] >= 0)
 			close(fp->rules_fd[i]);
+		if (fp->changes_fd[i] >= 0)
+			close(fp->changes_fd[i]);
 	}
 	if (fp->skel)
 		sluice_bpf__destroy(fp->skel);

@@ -18,17 +18,22 @@
 
 struct policy_tables {
 	const struct tables *t;
+	const struct bucket *changes; /* NULL: none */
 };
 
-static const struct name_sets *policy_name(const struct policy_tables *t, __u64 hash)
+static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
-	return tables_name(t->t, hash);
+	return &t->t->names.at[i];
 }
 
-static const struct rule_decision *policy_rule(const struct policy_tables *t,
-					       const struct rule_key *key)
+static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
 {
-	return tables_decision(t->t, key);
+	return &t->t->rules.at[i];
+}
+
+static const struct bucket *policy_changes_at(const struct policy_tables *t, __u32 i)
+{
+	return t->changes ? &t->changes[i] : NULL;
 }
 
 #include "bpf/verdict.h"
@@ -39,7 +44,8 @@ struct net {
 	uint32_t rule; /* index */
 };
 
-struct policy {
+/* What is large, and shared by all that differ only in what was said at run time. */
+struct compiled {
 	struct conf *conf; /* owned */
 	struct policy_head head;
 	struct tables tables;
@@ -49,9 +55,17 @@ struct policy {
 	atomic_uint refs;
 };
 
+struct policy {
+	struct compiled *c; /* a reference */
+	struct policy_change *changes;
+	size_t n_changes;
+	struct table changed; /* of CHANGES_BUCKETS, or at NULL */
+	atomic_uint refs;
+};
+
 /* ---- building ---- */
 
-static void fill_head(struct policy *p, const struct conf *c)
+static void fill_head(struct compiled *p, const struct conf *c)
 {
 	p->head.default_allow = c->default_allow;
 	p->head.no_sni = c->no_sni_allow ? MISSING_LOOK : MISSING_DENY;
@@ -59,7 +73,7 @@ static void fill_head(struct policy *p, const struct conf *c)
 	p->head.min_version = c->min_version;
 }
 
-static int build_groups(struct policy *p, const struct conf *c)
+static int build_groups(struct compiled *p, const struct conf *c)
 {
 	size_t n = 0;
 
@@ -74,7 +88,7 @@ static int build_groups(struct policy *p, const struct conf *c)
 	return 0;
 }
 
-static int build_nets(struct policy *p, const struct conf *c)
+static int build_nets(struct compiled *p, const struct conf *c)
 {
 	size_t n = 0;
 
@@ -96,7 +110,7 @@ static int build_nets(struct policy *p, const struct conf *c)
 }
 
 /* Two names with one hash would be one name to the kernel: another key parts them. */
-static int build_names(struct policy *p, const struct conf *c)
+static int build_names(struct compiled *p, const struct conf *c)
 {
 	uint64_t key[2];
 	int err = -EAGAIN;
@@ -111,13 +125,23 @@ static int build_names(struct policy *p, const struct conf *c)
 	return err;
 }
 
+static void compiled_unref(struct compiled *c)
+{
+	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	tables_free(&c->tables);
+	prefix_free(&c->groups);
+	prefix_free(&c->nets);
+	free(c->all_nets);
+	conf_free(c->conf);
+	free(c);
+}
+
 static void free_policy(struct policy *p)
 {
-	tables_free(&p->tables);
-	prefix_free(&p->groups);
-	prefix_free(&p->nets);
-	free(p->all_nets);
-	conf_free(p->conf);
+	compiled_unref(p->c);
+	free(p->changes);
+	table_close(&p->changed);
 	free(p);
 }
 
@@ -125,41 +149,71 @@ static const char *trouble(int err)
 {
 	switch (err) {
 	case -E2BIG:
-		return "too many combinations of rules, groups and ports";
+		return "too many names, or combinations of rules, groups and ports";
 	case -EIO:
 		return "no random numbers";
 	case -EAGAIN:
-		return "names share a hash under every key tried";
+		return "the names do not fit under any key tried";
 	default:
 		return strerror(-err);
 	}
 }
 
-struct policy *policy_new(struct conf *conf, char *err, size_t err_len)
+static int compile(struct compiled *c, const struct conf *conf)
+{
+	int err = build_groups(c, conf);
+
+	err = err ?: build_nets(c, conf);
+	err = err ?: build_names(c, conf);
+	if (err)
+		return err;
+	fill_head(c, conf);
+	c->head.name_buckets = c->tables.names.n_buckets;
+	c->head.rule_buckets = c->tables.rules.n_buckets;
+	c->head.ready = 1;
+	return 0;
+}
+
+/* A policy with nothing said at run time; takes the reference to c over, or NULL. */
+static struct policy *new_policy(struct compiled *c)
 {
 	struct policy *p = calloc(1, sizeof(*p));
-	int failed = p ? 0 : -ENOMEM;
 
-	failed = failed ?: build_groups(p, conf);
-	failed = failed ?: build_nets(p, conf);
-	failed = failed ?: build_names(p, conf);
+	if (!p)
+		return NULL;
+	p->c = c;
+	atomic_init(&p->refs, 1);
+	return p;
+}
+
+struct policy *policy_new(struct conf *conf, char *err, size_t err_len)
+{
+	struct compiled *c = calloc(1, sizeof(*c));
+	struct policy *p = NULL;
+	int failed = c ? 0 : -ENOMEM;
+
+	if (!failed) {
+		atomic_init(&c->refs, 1);
+		failed = compile(c, conf);
+	}
+	if (!failed) {
+		p = new_policy(c);
+		failed = p ? 0 : -ENOMEM;
+	}
 	if (failed) {
 		snprintf(err, err_len, "%s: the policy cannot be built: %s", conf->sources.at[0],
 			 trouble(failed));
-		if (p)
-			free_policy(p);
+		if (c)
+			compiled_unref(c);
 		return NULL;
 	}
-	fill_head(p, conf);
-	p->head.ready = 1;
-	p->conf = conf;
-	atomic_init(&p->refs, 1);
+	c->conf = conf;
 	return p;
 }
 
 const struct conf *policy_conf(const struct policy *p)
 {
-	return p->conf;
+	return p->c->conf;
 }
 
 struct policy *policy_ref(struct policy *p)
@@ -174,19 +228,93 @@ void policy_unref(struct policy *p)
 		free_policy(p);
 }
 
+/* ---- what was said at run time ---- */
+
+/* The word that holds where two entries of the same text speak. */
+static uint32_t stronger(uint32_t a, uint32_t b)
+{
+	return a == VERDICT_DENY || b == VERDICT_NONE ? a : b;
+}
+
+/* The exact name before the tree: an entry for it alone replaces what the tree says of it. */
+static int add_change(struct table *t, const uint64_t key[2], const struct policy_change *c,
+		      bool exact)
+{
+	uint32_t word = c->deny ? VERDICT_DENY : VERDICT_ALLOW;
+	uint64_t hash = tables_hash(key, c->name);
+	struct slot_value new = { 0 };
+	struct slot *s = table_find(t, hash);
+	struct slot_value *v = s ? &s->value : &new;
+
+	if (exact != (c->kind == NAME_HOST))
+		return 0;
+	if (hash == 0)
+		return -EAGAIN;
+	if (exact)
+		v->a = word;
+	if (c->kind == NAME_TREE)
+		v->a = stronger(v->a, word);
+	if (!exact)
+		v->b = stronger(v->b, word);
+	return s ? 0 : table_put(t, hash, new);
+}
+
+static int build_changes(struct policy *p)
+{
+	const uint64_t *key = (const uint64_t *)p->c->head.key;
+	int err;
+
+	if (p->n_changes == 0)
+		return 0;
+	if (p->n_changes > CHANGES_MAX)
+		return -E2BIG;
+	err = table_open_buckets(&p->changed, CHANGES_BUCKETS);
+	for (int exact = 0; exact < 2; exact++)
+		for (size_t i = 0; i < p->n_changes && !err; i++)
+			err = add_change(&p->changed, key, &p->changes[i], exact);
+	return err;
+}
+
+struct policy *policy_with_changes(const struct policy *p, const struct policy_change *at, size_t n,
+				   int *err)
+{
+	struct policy *new = new_policy(p->c);
+
+	*err = -ENOMEM;
+	if (!new)
+		return NULL;
+	atomic_fetch_add_explicit(&p->c->refs, 1, memory_order_relaxed);
+	new->changes = reallocarray(NULL, n ?: 1, sizeof(*at));
+	if (new->changes) {
+		memcpy(new->changes, at, n * sizeof(*at));
+		new->n_changes = n;
+		*err = build_changes(new);
+	}
+	if (*err == 0)
+		return new;
+	free_policy(new);
+	return NULL;
+}
+
+const struct policy_change *policy_changes(const struct policy *p, size_t *n)
+{
+	*n = p->n_changes;
+	return p->changes;
+}
+
 /* ---- groups ---- */
 
 uint32_t policy_group(const struct policy *p, const uint8_t addr[16])
 {
 	size_t n;
-	const struct prefix *found = prefix_find(&p->groups, addr, PREFIX_LONGEST, &n);
+	const struct prefix *found = prefix_find(&p->c->groups, addr, PREFIX_LONGEST, &n);
 
 	return found ? found->value : GROUP_ALL;
 }
 
 const char *policy_group_name(const struct policy *p, uint32_t group)
 {
-	return group < p->conf->n_groups ? p->conf->groups[group].name : "-";
+	return group < p->c->conf->n_groups ? p->c->conf->groups[group].name : "-";
 }
 
 /* ---- verdicts ---- */
@@ -195,21 +323,22 @@ struct policy_verdict policy_judge(const struct policy *p, uint32_t group, const
 				   size_t len, uint16_t port)
 {
 	struct verdict_walk w = {
-		.tables = { .t = &p->tables },
+		.tables = { .t = &p->c->tables, .changes = p->changed.at },
 		.name = name,
 		.len = (uint32_t)len,
 		.group = (uint16_t)group,
-		.port_class = p->tables.port_classes[port],
+		.port_class = p->c->tables.port_classes[port],
 	};
-	struct policy_verdict v = { .rule = 0, .allow = false };
+	struct policy_verdict v = { .rule = 0 };
 
 	/* no name, or one longer than a name can be: whoever asks has not normalised it */
-	if (len == 0 || len > NAME_MAX_LEN || group >= p->conf->n_groups)
+	if (len == 0 || len > NAME_MAX_LEN || group >= p->c->conf->n_groups)
 		return v;
-	verdict_name(&w, &p->head);
+	verdict_name(&w, &p->c->head);
 	v.rule = w.best.rule;
-	v.allow = w.best.verdict == VERDICT_NONE ? p->conf->default_allow :
+	v.allow = w.best.verdict == VERDICT_NONE ? p->c->conf->default_allow :
 						   w.best.verdict == VERDICT_ALLOW;
+	v.report = w.best.verdict == VERDICT_REPORT;
 	return v;
 }
 
@@ -237,8 +366,8 @@ static const struct net *best_net(const struct policy *p, const struct prefix *a
 	unsigned best_rank = 0, rank;
 
 	for (size_t i = 0; i < n; i++) { /* in the order of rules */
-		const struct net *net = &p->all_nets[at[i].value];
-		const struct conf_rule *rule = &p->conf->rules[net->rule];
+		const struct net *net = &p->c->all_nets[at[i].value];
+		const struct conf_rule *rule = &p->c->conf->rules[net->rule];
 		bool named = group != GROUP_ALL && has_group(rule, group);
 
 		if ((!named && !has_group(rule, GROUP_ALL)) || !has_port(rule, port))
@@ -260,7 +389,7 @@ static const struct net *find_net(const struct policy *p, uint32_t group, const 
 	size_t n = 0;
 	int bits = PREFIX_LONGEST;
 
-	while ((at = prefix_find(&p->nets, addr, bits, &n))) {
+	while ((at = prefix_find(&p->c->nets, addr, bits, &n))) {
 		best = best_net(p, at, n, group, port);
 		if (best)
 			return best;
@@ -275,8 +404,12 @@ struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
 	const struct net *net = find_net(p, group, addr, port);
 
 	if (!net)
-		return (struct policy_verdict){ .rule = 0, .allow = false };
-	return (struct policy_verdict){ .rule = net->rule + 1, .allow = !net->net->deny };
+		return (struct policy_verdict){ .rule = 0 };
+	return (struct policy_verdict){
+		.rule = net->rule + 1,
+		.allow = !net->net->deny,
+		.report = net->net->deny && !p->c->conf->rules[net->rule].enforce,
+	};
 }
 
 /* ---- for people ---- */
@@ -285,12 +418,14 @@ const char *policy_rule_name(const struct policy *p, uint32_t rule)
 {
 	if (rule == 0)
 		return "default";
-	return rule <= p->conf->n_rules ? p->conf->rules[rule - 1].name : "-";
+	if (rule == RULE_RUNTIME)
+		return "runtime";
+	return rule <= p->c->conf->n_rules ? p->c->conf->rules[rule - 1].name : "-";
 }
 
 size_t policy_rules(const struct policy *p)
 {
-	return p->conf->n_rules;
+	return p->c->conf->n_rules;
 }
 
 /* How specific an entry is for a name: 0 if it does not speak of it. */
@@ -310,7 +445,7 @@ static size_t match(const char *text, unsigned kind, const char *name, size_t le
 static const struct conf_name *find_entry(const struct policy *p, struct policy_verdict v,
 					  const uint8_t *name, size_t len)
 {
-	const struct conf_rule *rule = &p->conf->rules[v.rule - 1];
+	const struct conf_rule *rule = &p->c->conf->rules[v.rule - 1];
 	const struct conf_name *best = NULL;
 	size_t most = 0, n;
 
@@ -319,7 +454,7 @@ static const struct conf_name *find_entry(const struct policy *p, struct policy_
 
 		if (e->deny == v.allow)
 			continue;
-		n = match(p->conf->text + e->text, e->kind, (const char *)name, len);
+		n = match(p->c->conf->text + e->text, e->kind, (const char *)name, len);
 		if (n <= most)
 			continue;
 		best = e;
@@ -328,19 +463,51 @@ static const struct conf_name *find_entry(const struct policy *p, struct policy_
 	return best;
 }
 
-int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
-		   uint16_t port, char *where, size_t where_len)
+/* There is one: it decided. */
+static const struct policy_change *find_change(const struct policy *p, bool allow,
+					       const uint8_t *name, size_t len)
+{
+	const struct policy_change *best = NULL;
+	size_t most = 0, n;
+
+	for (size_t i = 0; i < p->n_changes; i++) {
+		const struct policy_change *c = &p->changes[i];
+
+		n = c->deny == allow ? 0 : match(c->name, c->kind, (const char *)name, len);
+		if (n <= most)
+			continue;
+		best = c;
+		most = n;
+	}
+	return best;
+}
+
+static const char *name_prefix(unsigned kind)
 {
 	static const char *const prefix[] = {
 		[NAME_HOST] = "", [NAME_TREE] = ".", [NAME_BELOW] = "*."
 	};
-	struct policy_verdict v = policy_judge(p, group, name, len, port);
-	const struct conf_name *e = v.rule ? find_entry(p, v, name, len) : NULL;
 
+	return prefix[kind];
+}
+
+int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
+		   uint16_t port, char *where, size_t where_len)
+{
+	struct policy_verdict v = policy_judge(p, group, name, len, port);
+	const struct policy_change *change;
+	const struct conf_name *e;
+
+	if (v.rule == RULE_RUNTIME) {
+		change = find_change(p, v.allow, name, len);
+		snprintf(where, where_len, "runtime: %s%s", name_prefix(change->kind), change->name);
+		return 0;
+	}
+	e = v.rule ? find_entry(p, v, name, len) : NULL;
 	if (!e)
 		return -ENOENT;
-	snprintf(where, where_len, "%s:%u: %s%s", p->conf->sources.at[e->source], e->line,
-		 prefix[e->kind], p->conf->text + e->text);
+	snprintf(where, where_len, "%s:%u: %s%s", p->c->conf->sources.at[e->source], e->line,
+		 name_prefix(e->kind), p->c->conf->text + e->text);
 	return 0;
 }
 
@@ -353,7 +520,7 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 	if (!net)
 		return -ENOENT;
 	cidr_print(&net->net->cidr, text, sizeof(text));
-	snprintf(where, where_len, "%s:%u: %s", p->conf->sources.at[net->net->source],
+	snprintf(where, where_len, "%s:%u: %s", p->c->conf->sources.at[net->net->source],
 		 net->net->line, text);
 	return 0;
 }
@@ -362,51 +529,35 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 
 void policy_set_serial(struct policy *p, uint32_t serial)
 {
-	p->head.serial = serial;
+	p->c->head.serial = serial;
 }
 
 const struct policy_head *policy_head(const struct policy *p)
 {
-	return &p->head;
+	return &p->c->head;
 }
 
 size_t policy_names(const struct policy *p)
 {
-	return p->tables.n_names;
+	return p->c->tables.names.n;
 }
 
-size_t policy_decisions(const struct policy *p)
+const struct table *policy_names_table(const struct policy *p)
 {
-	return p->tables.n_decisions;
+	return &p->c->tables.names;
 }
 
-int policy_each_name(const struct policy *p,
-		     int (*fn)(void *ctx, uint64_t hash, const struct name_sets *sets), void *ctx)
+const struct table *policy_rules_table(const struct policy *p)
 {
-	const struct tables *t = &p->tables;
-	int stop = 0;
-
-	for (uint64_t i = 0; i <= t->names_mask && !stop; i++)
-		if (t->names[i].sets.here || t->names[i].sets.below)
-			stop = fn(ctx, t->names[i].hash, &t->names[i].sets);
-	return stop;
+	return &p->c->tables.rules;
 }
 
-int policy_each_decision(const struct policy *p,
-			 int (*fn)(void *ctx, const struct rule_key *key,
-				   const struct rule_decision *d),
-			 void *ctx)
+const struct bucket *policy_changes_table(const struct policy *p)
 {
-	const struct tables *t = &p->tables;
-	int stop = 0;
-
-	for (uint64_t i = 0; i <= t->decisions_mask && !stop; i++)
-		if (t->decisions[i].key.set)
-			stop = fn(ctx, &t->decisions[i].key, &t->decisions[i].d);
-	return stop;
+	return p->changed.at;
 }
 
 const uint16_t *policy_port_classes(const struct policy *p)
 {
-	return p->tables.port_classes;
+	return p->c->tables.port_classes;
 }

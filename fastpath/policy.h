@@ -28,11 +28,31 @@
 #include "conf/conf.h"
 
 struct policy;
+struct table;
 
 struct policy_verdict {
-	uint32_t rule; /* for policy_rule_name(); 0: default */
+	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: said at run time */
 	bool allow;
+	bool report;   /* not allowed, but its rule has enforce = no: to be let through and told */
 };
+
+/* An entry made at run time (sluicectl allow, deny). Goes before everything in the file. */
+struct policy_change {
+	char name[NAME_BUF]; /* normalised, without the prefix */
+	uint8_t kind;	     /* enum name_kind */
+	bool deny;
+	int64_t made, until; /* seconds since the epoch; until 0: for good */
+	uint32_t uid;	     /* who made it */
+};
+
+/*
+ * The same policy with these entries of run time in place of those it had; what is large is shared.
+ * Among them the most specific decides, at equal specificity deny beats allow. They are for every
+ * client and port. NULL: no memory, or more than CHANGES_MAX names (*err is -ENOMEM or -E2BIG).
+ */
+struct policy *policy_with_changes(const struct policy *p, const struct policy_change *at, size_t n,
+				   int *err);
+const struct policy_change *policy_changes(const struct policy *p, size_t *n);
 
 /* Takes conf over on success and frees it with the policy. NULL and a line in err if it cannot
    be built; conf is the caller's still. */
@@ -54,12 +74,14 @@ struct policy_verdict policy_judge(const struct policy *p, uint32_t group, const
 struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
 					const uint8_t addr[16], uint16_t port);
 
-/* The name of rule number `rule` (from 1); "default" for 0; "-" for one that is not there. */
+/* The name of rule number `rule` (from 1); "default" for 0, "runtime" for RULE_RUNTIME; "-" for one
+   that is not there. */
 const char *policy_rule_name(const struct policy *p, uint32_t rule);
 size_t policy_rules(const struct policy *p); /* how many rules there are */
 
 /* Where the entry that decided stands, for `explain`: "file:line", and the entry as written,
-   "file:line: .example.com". 0, or -ENOENT when no entry did (the default). */
+   "file:line: .example.com"; "runtime: .example.com" for one that was made at run time. 0, or
+   -ENOENT when no entry did (the default). */
 int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
 		   uint16_t port, char *where, size_t where_len);
 int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t addr[16],
@@ -69,15 +91,10 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 
 const struct policy_head *policy_head(const struct policy *p);
 void policy_set_serial(struct policy *p, uint32_t serial); /* before others see it */
-size_t policy_names(const struct policy *p); /* names in the table */
-size_t policy_decisions(const struct policy *p);
-/* Each calls fn for every entry until it returns non-zero, and returns that; else 0. */
-int policy_each_name(const struct policy *p,
-		     int (*fn)(void *ctx, uint64_t hash, const struct name_sets *sets), void *ctx);
-int policy_each_decision(const struct policy *p,
-			 int (*fn)(void *ctx, const struct rule_key *key,
-				   const struct rule_decision *d),
-			 void *ctx);
+size_t policy_names(const struct policy *p); /* distinct names */
+const struct table *policy_names_table(const struct policy *p);
+const struct table *policy_rules_table(const struct policy *p);
+const struct bucket *policy_changes_table(const struct policy *p); /* CHANGES_BUCKETS; NULL: none */
 const uint16_t *policy_port_classes(const struct policy *p); /* 65536 of them, by port */
 
 #endif

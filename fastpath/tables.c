@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // From rules to tables, in four steps: ports to classes; names to slots, each with the chain
 // of entries that give it; chains to numbered sets; sets to decisions. Linear in the number of
-// names, which may be a million.
+// names, which may be millions: eight bytes each beyond the table itself, and given back.
 #include "fastpath/tables.h"
 
 #include <errno.h>
@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "bpf/hash.h"
+#include "bpf/table.h"
 #include "common/cleanup.h"
 #include "fastpath/ports.h"
 
 #define DECISIONS_MAX (4u << 20)
+#define ROOM_TRIES 8
 
 /* An entry of a rule as a number: rule index, deny, exact. */
 #define ITEM(rule, deny, exact) ((uint32_t)(rule) << 2 | (uint32_t)(deny) << 1 | (uint32_t)(exact))
@@ -20,16 +22,11 @@
 #define ITEM_DENY(item) ((item) >> 1 & 1)
 #define ITEM_EXACT(item) ((item) & 1)
 
-/* A name of a rule, chained with the others of the same text. Numbers are index + 1. */
-struct entry {
-	const struct conf_name *name;
+/* An entry of a rule, by its number among all of all rules, chained with the others of the same
+   text. Numbers are index + 1. */
+struct link {
 	uint32_t rule;
 	uint32_t next;
-};
-
-struct chain {
-	uint64_t hash;
-	uint32_t head; /* 0: free */
 };
 
 struct set {
@@ -46,11 +43,8 @@ struct compiler {
 	const uint64_t *key;
 	struct tables *out;
 	struct ports ports;
-	struct entry *entries;
-	size_t n_entries;
-	struct chain *chains;
-	uint64_t chains_mask;
-	size_t n_chains;
+	struct link *links;
+	uint32_t *first; /* by rule: the number of its first entry */
 	struct u32_list items;	   /* of all sets, one behind the other */
 	struct set *sets;	   /* [0] is none */
 	size_t n_sets, sets_room;
@@ -115,8 +109,7 @@ static uint64_t mix(uint64_t x)
 
 /* ---- names to chains ---- */
 
-/* As bpf/verdict.h hashes: from the last byte to the first. */
-static uint64_t hash_name(const uint64_t key[2], const char *name)
+uint64_t tables_hash(const uint64_t key[2], const char *name)
 {
 	struct sip s;
 
@@ -126,44 +119,68 @@ static uint64_t hash_name(const uint64_t key[2], const char *name)
 	return sip_value(&s);
 }
 
-static int add_entry(struct compiler *k, const struct conf_name *name, uint32_t rule)
+static const struct conf_name *entry_name(const struct compiler *k, uint32_t number)
 {
-	const char *text = k->conf->text + name->text;
-	uint64_t hash = hash_name(k->key, text), i = hash & k->chains_mask;
-	struct entry *e = &k->entries[k->n_entries++];
-	struct chain *c;
+	uint32_t rule = k->links[number - 1].rule;
 
-	while (k->chains[i].head && k->chains[i].hash != hash)
-		i = (i + 1) & k->chains_mask;
-	c = &k->chains[i];
-	if (c->head == 0)
-		k->n_chains++;
-	else if (strcmp(k->conf->text + k->entries[c->head - 1].name->text, text) != 0)
+	return &k->conf->rules[rule].names[number - 1 - k->first[rule]];
+}
+
+/* Until it is turned into sets, a slot has the head of its chain. */
+static int add_entry(struct compiler *k, uint32_t number)
+{
+	const char *text = k->conf->text + entry_name(k, number)->text;
+	uint64_t hash = tables_hash(k->key, text);
+	struct slot_value head = { .a = number };
+	struct slot *s;
+
+	if (hash == 0)
 		return -EAGAIN;
-	*e = (struct entry){ .name = name, .rule = rule, .next = c->head };
-	c->hash = hash;
-	c->head = (uint32_t)k->n_entries;
+	s = table_find(&k->out->names, hash);
+	if (!s)
+		return table_put(&k->out->names, hash, head);
+	if (strcmp(k->conf->text + entry_name(k, s->value.a)->text, text) != 0)
+		return -EAGAIN;
+	k->links[number - 1].next = s->value.a;
+	s->value.a = number;
 	return 0;
+}
+
+/* Numbers the entries; how many there are, or -E2BIG, -ENOMEM. */
+static int64_t number_entries(struct compiler *k)
+{
+	uint64_t n = 0;
+	size_t at = 0;
+
+	k->first = calloc(k->conf->n_rules ?: 1, sizeof(*k->first));
+	if (!k->first)
+		return -ENOMEM;
+	for (size_t i = 0; i < k->conf->n_rules; i++) {
+		k->first[i] = (uint32_t)n;
+		n += k->conf->rules[i].n_names;
+		if (n >= UINT32_MAX)
+			return -E2BIG;
+	}
+	k->links = calloc(n ?: 1, sizeof(*k->links));
+	if (!k->links)
+		return -ENOMEM;
+	for (size_t i = 0; i < k->conf->n_rules; i++)
+		for (size_t j = 0; j < k->conf->rules[i].n_names; j++)
+			k->links[at++].rule = (uint32_t)i;
+	return (int64_t)n;
 }
 
 static int make_chains(struct compiler *k)
 {
-	size_t n = 0;
-	int err = 0;
+	int64_t n = number_entries(k);
+	int err;
 
-	for (size_t i = 0; i < k->conf->n_rules; i++)
-		n += k->conf->rules[i].n_names;
-	if (n >= UINT32_MAX)
-		return -E2BIG;
-	k->chains_mask = slots_for(n) - 1;
-	k->chains = calloc(k->chains_mask + 1, sizeof(*k->chains));
-	k->entries = calloc(n ? n : 1, sizeof(*k->entries));
-	if (!k->chains || !k->entries)
-		return -ENOMEM;
-	for (size_t i = 0; i < k->conf->n_rules; i++)
-		for (size_t j = 0; j < k->conf->rules[i].n_names && !err; j++)
-			err = add_entry(k, &k->conf->rules[i].names[j], (uint32_t)i);
-	return err;
+	if (n < 0)
+		return (int)n;
+	err = table_open(&k->out->names, (size_t)n);
+	for (uint32_t number = 1; number <= n && !err; number++)
+		err = add_entry(k, number);
+	return err ?: table_fit(&k->out->names);
 }
 
 /* ---- chains to sets ---- */
@@ -260,90 +277,45 @@ static int intern(struct compiler *k, struct u32_list *l, uint32_t *out)
 /* Which items a chain stands for, on the name itself and below it. */
 static int collect(struct compiler *k, uint32_t number)
 {
-	const struct entry *e;
+	const struct conf_name *name;
 	int err = 0;
 
 	k->here.n = k->below.n = 0;
-	for (; number && !err; number = e->next) {
-		e = &k->entries[number - 1];
-		if (e->name->kind != NAME_BELOW)
-			err = push(&k->here, ITEM(e->rule, e->name->deny,
-						  e->name->kind == NAME_HOST));
-		if (e->name->kind != NAME_HOST && !err)
-			err = push(&k->below, ITEM(e->rule, e->name->deny, 0));
+	for (; number && !err; number = k->links[number - 1].next) {
+		uint32_t rule = k->links[number - 1].rule;
+
+		name = entry_name(k, number);
+		if (name->kind != NAME_BELOW)
+			err = push(&k->here, ITEM(rule, name->deny, name->kind == NAME_HOST));
+		if (name->kind != NAME_HOST && !err)
+			err = push(&k->below, ITEM(rule, name->deny, 0));
 	}
 	return err;
 }
 
-static void put_name(struct tables *t, uint64_t hash, struct name_sets sets)
-{
-	uint64_t i = hash & t->names_mask;
-
-	while (t->names[i].sets.here || t->names[i].sets.below)
-		i = (i + 1) & t->names_mask;
-	t->names[i] = (struct name_slot){ .hash = hash, .sets = sets };
-	t->n_names++;
-}
-
 static int make_sets(struct compiler *k)
 {
-	struct tables *t = k->out;
-	struct name_sets sets;
-	int err;
+	struct table *t = &k->out->names;
+	struct slot *s;
+	int err = 0;
 
 	k->n_sets = 1;
 	k->sets_room = 16;
 	k->sets = calloc(k->sets_room, sizeof(*k->sets));
-	t->names_mask = slots_for(k->n_chains) - 1;
-	t->names = calloc(t->names_mask + 1, sizeof(*t->names));
-	if (!k->sets || !t->names || grow_index(k) != 0)
+	if (!k->sets || grow_index(k) != 0)
 		return -ENOMEM;
-	for (uint64_t i = 0; i <= k->chains_mask; i++) {
-		if (!k->chains[i].head)
+	for (size_t i = 0; i < (size_t)t->n_buckets * BUCKET_SLOTS && !err; i++) {
+		s = table_slot(t, i);
+		if (!s->key)
 			continue;
-		err = collect(k, k->chains[i].head);
-		err = err ?: intern(k, &k->here, &sets.here);
-		err = err ?: intern(k, &k->below, &sets.below);
-		if (err)
-			return err;
-		put_name(t, k->chains[i].hash, sets);
+		err = collect(k, s->value.a);
+		err = err ?: intern(k, &k->here, &s->value.a);
+		err = err ?: intern(k, &k->below, &s->value.b);
 	}
-	return 0;
+	return err;
 }
 
 /* ---- sets to decisions ---- */
-
-static void put_decision(struct tables *t, const struct decision_slot *slot)
-{
-	uint64_t word, i;
-
-	memcpy(&word, &slot->key, sizeof(word));
-	for (i = mix(word) & t->decisions_mask; t->decisions[i].key.set;)
-		i = (i + 1) & t->decisions_mask;
-	t->decisions[i] = *slot;
-	t->n_decisions++;
-}
-
-static int grow_decisions(struct tables *t)
-{
-	struct tables old = { .decisions = t->decisions, .decisions_mask = t->decisions_mask };
-	uint64_t slots = slots_for(t->n_decisions + 4);
-
-	if (t->n_decisions >= DECISIONS_MAX)
-		return -E2BIG;
-	t->decisions = calloc(slots, sizeof(*t->decisions));
-	if (!t->decisions) {
-		t->decisions = old.decisions;
-		return -ENOMEM;
-	}
-	t->decisions_mask = slots - 1;
-	t->n_decisions = 0;
-	for (uint64_t i = 0; old.decisions && i <= old.decisions_mask; i++)
-		if (old.decisions[i].key.set)
-			put_decision(t, &old.decisions[i]);
-	free(old.decisions);
-	return 0;
-}
 
 /* Which item of a set decides for a group and a class of ports. */
 static struct rule_decision decide(const struct compiler *k, const struct set *s, uint16_t group,
@@ -363,25 +335,20 @@ static struct rule_decision decide(const struct compiler *k, const struct set *s
 			continue;
 		best = rank;
 		d.rule = rule + 1;
-		d.verdict = ITEM_DENY(item) ? VERDICT_DENY : VERDICT_ALLOW;
+		d.verdict = !ITEM_DENY(item)		    ? VERDICT_ALLOW :
+			    k->conf->rules[rule].enforce ? VERDICT_DENY :
+							    VERDICT_REPORT;
 	}
 	return d;
 }
 
 static int decide_set(struct compiler *k, uint32_t set, uint16_t group, uint16_t class)
 {
-	struct tables *t = k->out;
-	struct decision_slot slot = {
-		.key = { .set = set, .group = group, .port_class = class },
-		.d = decide(k, &k->sets[set], group, class),
-	};
-	int err = 0;
+	struct rule_key key = { .set = set, .group = group, .port_class = class };
+	struct rule_decision d = decide(k, &k->sets[set], group, class);
 
-	if (t->n_decisions * 2 >= t->decisions_mask)
-		err = grow_decisions(t);
-	if (!err)
-		put_decision(t, &slot);
-	return err;
+	return table_put(&k->out->rules, rule_key_stir(&key),
+			 (struct slot_value){ .a = d.rule, .b = d.verdict });
 }
 
 /* The groups and classes that the rules of a set name. */
@@ -404,9 +371,24 @@ static int collect_set(struct compiler *k, const struct set *s)
 	return err;
 }
 
-static int make_decisions(struct compiler *k)
+/* How many rows all sets have. */
+static int count_decisions(struct compiler *k, size_t *n)
 {
-	int err = grow_decisions(k->out);
+	int err = 0;
+
+	*n = 0;
+	for (uint32_t set = 1; set < k->n_sets && !err; set++) {
+		err = collect_set(k, &k->sets[set]);
+		*n += k->groups.n * k->classes.n;
+		if (*n > DECISIONS_MAX)
+			err = -E2BIG;
+	}
+	return err;
+}
+
+static int put_decisions(struct compiler *k)
+{
+	int err = 0;
 
 	for (uint32_t set = 1; set < k->n_sets && !err; set++) {
 		err = collect_set(k, &k->sets[set]);
@@ -418,13 +400,30 @@ static int make_decisions(struct compiler *k)
 	return err;
 }
 
+/* Another key of the names does nothing for these: if they find no room, there must be more. */
+static int make_decisions(struct compiler *k)
+{
+	size_t n;
+	int err = count_decisions(k, &n), tries = 0;
+
+	if (err)
+		return err;
+	do {
+		table_close(&k->out->rules);
+		err = table_open(&k->out->rules, n);
+		err = err ?: put_decisions(k);
+		n += n / 4 + 16;
+	} while (err == -EAGAIN && ++tries < ROOM_TRIES);
+	return err == -EAGAIN ? -E2BIG : err;
+}
+
 /* ---- the whole ---- */
 
 static void free_compiler(struct compiler *k)
 {
 	ports_free(&k->ports);
-	free(k->entries);
-	free(k->chains);
+	free(k->links);
+	free(k->first);
 	free(k->items.at);
 	free(k->sets);
 	free(k->index);
@@ -452,34 +451,7 @@ int tables_compile(const struct conf *c, const uint64_t key[2], struct tables *o
 
 void tables_free(struct tables *t)
 {
-	free(t->names);
-	free(t->decisions);
+	table_close(&t->names);
+	table_close(&t->rules);
 	memset(t, 0, sizeof(*t));
-}
-
-const struct name_sets *tables_name(const struct tables *t, uint64_t hash)
-{
-	for (uint64_t i = hash & t->names_mask;; i = (i + 1) & t->names_mask) {
-		const struct name_slot *s = &t->names[i];
-
-		if (s->sets.here == 0 && s->sets.below == 0)
-			return NULL;
-		if (s->hash == hash)
-			return &s->sets;
-	}
-}
-
-const struct rule_decision *tables_decision(const struct tables *t, const struct rule_key *key)
-{
-	uint64_t word;
-
-	memcpy(&word, key, sizeof(word));
-	for (uint64_t i = mix(word) & t->decisions_mask;; i = (i + 1) & t->decisions_mask) {
-		const struct decision_slot *s = &t->decisions[i];
-
-		if (s->key.set == 0)
-			return NULL;
-		if (memcmp(&s->key, key, sizeof(*key)) == 0)
-			return &s->d;
-	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The compiled policy in user space: two open addressing tables and the classes of ports, as
- * told in fastpath/policy.h. Made by tables_compile(), then only read.
+ * The compiled policy in user space: the tables of names and of decisions and the classes of
+ * ports, as told in fastpath/policy.h. Made by tables_compile(), then only read.
  */
 #ifndef SLUICE_FASTPATH_TABLES_H
 #define SLUICE_FASTPATH_TABLES_H
@@ -12,26 +12,13 @@
 
 #include "bpf/abi.h"
 #include "conf/conf.h"
+#include "fastpath/table.h"
 
 #define TABLES_PORTS 65536
 
-struct name_slot {
-	uint64_t hash;
-	struct name_sets sets; /* both 0: free */
-};
-
-struct decision_slot {
-	struct rule_key key; /* set 0: free */
-	struct rule_decision d;
-};
-
 struct tables {
-	struct name_slot *names;
-	uint64_t names_mask; /* slots - 1, slots a power of two */
-	size_t n_names;
-	struct decision_slot *decisions;
-	uint64_t decisions_mask;
-	size_t n_decisions;
+	struct table names; /* of distinct names */
+	struct table rules; /* of decisions */
 	uint16_t port_classes[TABLES_PORTS];
 };
 
@@ -42,9 +29,8 @@ struct tables {
 int tables_compile(const struct conf *c, const uint64_t key[2], struct tables *out);
 void tables_free(struct tables *t); /* its contents; a zeroed struct is fine */
 
-/* NULL: not there. */
-const struct name_sets *tables_name(const struct tables *t, uint64_t hash);
-const struct rule_decision *tables_decision(const struct tables *t, const struct rule_key *key);
+/* As bpf/verdict.h hashes: from the last byte to the first. */
+uint64_t tables_hash(const uint64_t key[2], const char *name);
 
 /*
  * The order among entries that speak of the same name or network: higher goes before. Between

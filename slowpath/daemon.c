@@ -90,12 +90,9 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
 {
-	struct daemon *d = arg;
-	char err[ERR_LEN];
-
 	(void)sig;
 	(void)what;
-	reload(d, err);
+	reload_ask(arg, NULL);
 }
 
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
@@ -218,6 +215,8 @@ static int start(struct daemon *d, char *err)
 	d->shared.clients = clients_new();
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
+	r = r ?: reload_open(d);
+	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
@@ -243,6 +242,7 @@ static int start(struct daemon *d, char *err)
 
 static void stop(struct daemon *d)
 {
+	reload_close(d);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
@@ -261,6 +261,7 @@ static void stop(struct daemon *d)
 	if (d->deadline)
 		event_free(d->deadline);
 	own_close();
+	changes_close(d);
 	if (d->base)
 		event_base_free(d->base);
 	judge_cleanup();

@@ -197,8 +197,7 @@ void report_flows(const struct flow_info *flows, size_t n, bool json, struct evb
 		flow_text(&flows[i], out);
 }
 
-/* The parts of "file:line: entry". What is not written so has no file and no line, and is the entry
-   as a whole. */
+/* The parts of "file:line: entry". What is not written so has no file and no line. */
 struct place {
 	char file[WHERE_LEN];
 	uint64_t line;
@@ -213,6 +212,8 @@ static void take_apart(const char *where, struct place *p)
 	*p = (struct place){ .entry = where };
 	for (; end && (next = strstr(end + 1, ": ")); end = next)
 		; /* an entry has no spaces, a file's name may */
+	if (end)
+		p->entry = end + 2;
 	colon = end ? memrchr(where, ':', (size_t)(end - where)) : NULL;
 	if (!colon || colon[1] < '0' || colon[1] > '9')
 		return;
@@ -222,7 +223,6 @@ static void take_apart(const char *where, struct place *p)
 		return;
 	}
 	memcpy(p->file, where, (size_t)(colon - where));
-	p->entry = end + 2;
 }
 
 /* Which default it was, when no entry decided. */
@@ -248,6 +248,7 @@ static void explain_json(const struct explanation *e, const char *where, const s
 	json_string(&j, "group", e->group);
 	json_string(&j, "rule", e->rule);
 	json_bool(&j, "default", e->where[0] == '\0');
+	json_bool(&j, "enforced", e->enforced);
 	json_string(&j, "where", where);
 	json_string(&j, "file", p->file);
 	json_number(&j, "line", p->line);
@@ -271,8 +272,9 @@ void report_explain(const struct explanation *e, bool json, struct evbuffer *out
 	if (json)
 		explain_json(e, where, &p, out);
 	else
-		evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\nwhere: %s\n",
-				    e->verdict, e->group, e->rule, where);
+		evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\nwhere: %s\n%s",
+				    e->verdict, e->group, e->rule, where,
+				    e->enforced ? "" : "enforced: no, it is let through and told\n");
 }
 
 /* ---- top ---- */

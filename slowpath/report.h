@@ -59,9 +59,10 @@ struct flow_info {
 /* What decides, for `explain`. */
 struct explanation {
 	const char *verdict, *group, *rule;
-	const char *where;     /* "file:line: entry", or "" when no entry decided */
+	const char *where;     /* "file:line: entry", "runtime: entry"; "" when no entry decided */
 	const char *conf_path; /* where the default stands */
 	bool is_literal;       /* asked of the address rules, which have a default of their own */
+	bool enforced;	       /* false: denied, but enforce = no for all or for the rule */
 };
 
 void report_stats(const struct stats *s, bool json, struct evbuffer *out);

@@ -258,7 +258,7 @@ void tail_note(const char *kind, const char *text)
 	char time[LOG_TIME], line[NOTE_LEN];
 	struct timespec now;
 
-	if (!tail_listening())
+	if (!tail_listening() || !tail.wake)
 		return;
 	drain(); /* what happened before comes before */
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -111,23 +111,6 @@ static enum control_result verb_tail(struct daemon *d, struct control_call *call
 	return tail_follow(call, &filter);
 }
 
-static enum control_result verb_reload(struct daemon *d, struct control_call *call)
-{
-	char err[ERR_LEN];
-
-	if (!reload(d, err)) {
-		evbuffer_add_printf(call->out, "%s", err);
-		return CONTROL_ERROR;
-	}
-	if (call->json)
-		evbuffer_add_printf(call->out, "{\"rules\":%zu,\"names\":%zu}\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	else
-		evbuffer_add_printf(call->out, "reloaded: %zu rules, %zu names\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	return CONTROL_OK;
-}
-
 static enum control_result verb_explain(struct daemon *d, struct control_call *call)
 {
 	struct question q = { .len = 0 };
@@ -153,6 +136,7 @@ static enum control_result verb_explain(struct daemon *d, struct control_call *c
 	e.group = policy_group_name(d->policy, group);
 	e.rule = policy_rule_name(d->policy, v.rule);
 	e.is_literal = q.is_literal;
+	e.enforced = v.allow || (policy_conf(d->policy)->enforce && !v.report);
 	report_explain(&e, call->json, call->out);
 	return CONTROL_OK;
 }
@@ -171,7 +155,11 @@ static const struct verb {
 	{ "top", 1, CONTROL_WORDS, verb_top, "top [names|clients] [N]" },
 	{ "tail", 1, CONTROL_WORDS, verb_tail,
 	  "tail [denied] [client ADDRESS|NETWORK] [name NAME]" },
-	{ "reload", 1, 1, verb_reload, "reload" },
+	{ "reload", 1, 1, reload_verb, "reload" },
+	{ "allow", 2, 4, changes_verb_allow, "allow NAME [for TIME]" },
+	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },
+	{ "revoke", 2, 2, changes_verb_revoke, "revoke NAME" },
+	{ "changes", 1, 1, changes_verb_list, "changes" },
 };
 
 enum control_result verbs_request(void *arg, struct control_call *call)

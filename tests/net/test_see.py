@@ -95,6 +95,25 @@ def tail_and_top_know_what_would_be_denied(t):
         {"name": "denied.test", "count": 1, "over": 0, "denied": 0, "reported": 1}]
 
 
+@test(**EACH)
+def tail_tells_what_the_daemon_did(t):
+    sluice = t.own()
+    with Follower(t) as tail, Follower(t, "denied") as denied:
+        assert sluice.ctl("deny", ".allowed.test", "for", "1h").returncode == 0
+        is_denied(t, tls.handmade_hello(b"allowed.test"))
+        assert sluice.ctl("reload").returncode == 0
+        sluice.write("nonsense")
+        assert sluice.ctl("reload").returncode == 1
+        events = tail.wait(4)
+        assert [e["event"] for e in events] == ["change", "deny", "reload", "reload"], events
+        assert "deny .allowed.test until" in events[0]["text"], events
+        t.fields(events[1], rule="runtime", name="allowed.test")
+        assert f"{sluice.ini_path}: " in events[2]["text"], events
+        assert "failed" in events[3]["text"] and f"{sluice.ini_path}:1:" in events[3]["text"]
+        assert [e["event"] for e in denied.wait(1)] == ["deny"]
+    sluice.write()
+
+
 def long_name(t):
     """With it an event takes the most room."""
     return t.fresh(".".join(["x" * 60] * 3) + ".denied.test").encode()
@@ -237,11 +256,13 @@ def explain_names_list_and_line(t):
     sluice = t.own(changes={"rule listed.allow": f"file:{path}", "rule listed.clients": "agents"})
     assert sluice.ask("explain", t.client("agent"), "www.listed.test") == {
         "verdict": "allow", "group": "agents", "rule": "listed", "default": False,
+        "enforced": True,
         "where": f"{path}:3: .listed.test", "file": path, "line": 3, "entry": ".listed.test"}
     text = sluice.ctl("explain", t.client("agent"), "www.listed.test").stdout
     assert f"where: {path}:3: .listed.test\n" in text, text
     assert sluice.ask("explain", t.client("client"), "www.listed.test") == {
         "verdict": "deny", "group": "all", "rule": "default", "default": True,
+        "enforced": True,
         "where": f"default: no entry; [policy] default = deny in {sluice.ini_path}",
         "file": "", "line": 0, "entry": ""}
     answer = sluice.ask("explain", t.client("client"), "203.0.113.9")

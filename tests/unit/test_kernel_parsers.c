@@ -8,6 +8,7 @@
 
 #include "bpf/hello.h"
 #include "bpf/http.h"
+#include "fastpath/table.h"
 #include "tests/unit/parsers.h"
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
@@ -17,26 +18,24 @@
 #define GROUPS 3
 
 struct policy_tables {
-	struct name_sets *sets;
-	uint64_t *hashes;
-	int names, rules; /* the kernel's inner maps */
+	struct table names, rules, changes;
 };
 
 static struct policy_tables tables;
-static struct rule_decision found;
 
-static const struct name_sets *policy_name(const struct policy_tables *t, __u64 hash)
+static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
-	for (int i = 0; i < NAMES; i++)
-		if (t->hashes[i] == hash)
-			return &t->sets[i];
-	return NULL;
+	return &t->names.at[i];
 }
 
-static const struct rule_decision *policy_rule(const struct policy_tables *t,
-					       const struct rule_key *key)
+static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
 {
-	return bpf_map_lookup_elem(t->rules, key, &found) == 0 ? &found : NULL;
+	return &t->rules.at[i];
+}
+
+static const struct bucket *policy_changes_at(const struct policy_tables *t, __u32 i)
+{
+	return &t->changes.at[i];
 }
 
 #include "bpf/verdict.h"
@@ -88,38 +87,59 @@ static size_t short_name(uint8_t *name)
 	return len;
 }
 
-static void fill_policy(struct bpf_object *o)
+/* The first of a name counts. */
+static void put_random_name(struct table *t, uint32_t values)
 {
-	struct name_sets *sets = calloc(NAMES, sizeof(*sets));
-	uint64_t *hashes = calloc(NAMES, sizeof(*hashes));
-	struct rule_decision d;
-	struct rule_key key = { .set = 0 };
+	struct slot_value v = { .a = sample_random(values), .b = sample_random(values) };
 	uint8_t name[NAME_BUF];
+	uint64_t hash = hash_back(name, short_name(name));
+
+	if (!table_find(t, hash))
+		CHECK(table_put(t, hash, v) == 0);
+}
+
+static void put_random_row(struct table *t, const struct rule_key *key)
+{
+	struct slot_value v = { .a = sample_random(1000), .b = sample_random(4) };
+
+	if (sample_random(2))
+		CHECK(table_put(t, rule_key_stir(key), v) == 0);
+}
+
+static void copy_table(struct bpf_object *o, const char *outer, const struct table *t)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, 4, sizeof(struct bucket), t->n_buckets,
+				&opts);
 	uint32_t zero = 0;
 
-	tables.names = bpf_map_create(BPF_MAP_TYPE_HASH, NULL, 8, sizeof(*sets), NAMES, NULL);
-	tables.rules = bpf_map_create(BPF_MAP_TYPE_HASH, NULL, sizeof(key), sizeof(d), 4096, NULL);
-	for (int i = 0; i < NAMES; i++) {
-		hashes[i] = hash_back(name, short_name(name));
-		sets[i].here = sample_random(20);
-		sets[i].below = sample_random(20);
-		bpf_map_update_elem(tables.names, &hashes[i], &sets[i], BPF_NOEXIST);
-		for (int j = 0; j < i; j++) /* the first of a name counts */
-			if (hashes[j] == hashes[i])
-				hashes[i] = 0;
-	}
+	CHECK(fd >= 0);
+	for (uint32_t i = 0; i < t->n_buckets; i++)
+		CHECK(bpf_map_update_elem(fd, &i, &t->at[i], 0) == 0);
+	CHECK(bpf_map_update_elem(map_fd(o, outer), &zero, &fd, 0) == 0);
+	close(fd);
+}
+
+static void fill_policy(struct bpf_object *o)
+{
+	struct rule_key key = { .set = 0 };
+	uint32_t zero = 0;
+
+	CHECK(table_open(&tables.names, NAMES) == 0 && table_open(&tables.rules, 4096) == 0 &&
+	      table_open_buckets(&tables.changes, CHANGES_BUCKETS) == 0);
+	for (int i = 0; i < NAMES; i++)
+		put_random_name(&tables.names, 20);
+	for (int i = 0; i < NAMES / 8; i++)
+		put_random_name(&tables.changes, VERDICT_DENY + 1);
 	for (key.set = 1; key.set < 20; key.set++)
 		for (key.group = 0; key.group < GROUPS; key.group++)
-			for (key.port_class = 0; key.port_class < 3; key.port_class++) {
-				d.rule = sample_random(1000);
-				d.verdict = sample_random(3);
-				if (sample_random(2))
-					bpf_map_update_elem(tables.rules, &key, &d, 0);
-			}
-	tables.sets = sets;
-	tables.hashes = hashes;
-	CHECK(bpf_map_update_elem(map_fd(o, "policy_names"), &zero, &tables.names, 0) == 0);
-	CHECK(bpf_map_update_elem(map_fd(o, "policy_rules"), &zero, &tables.rules, 0) == 0);
+			for (key.port_class = 0; key.port_class < 3; key.port_class++)
+				put_random_row(&tables.rules, &key);
+	head.name_buckets = tables.names.n_buckets;
+	head.rule_buckets = tables.rules.n_buckets;
+	copy_table(o, "policy_names", &tables.names);
+	copy_table(o, "policy_rules", &tables.rules);
+	copy_table(o, "policy_changes", &tables.changes);
 	CHECK(bpf_map_update_elem(map_fd(o, "policy_heads"), &zero, &head, 0) == 0);
 }
 

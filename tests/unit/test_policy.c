@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fastpath/policy.h"
+#include "fastpath/table.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 
@@ -206,7 +207,7 @@ static void test_head(void)
 	CHECK(h->default_allow == 1 && h->enforce == 0 && h->no_sni == MISSING_LOOK);
 	CHECK(h->min_version == 0x0304 && h->ready == 1);
 	CHECK(h->key[0] != 0 && h->key[1] != 0);
-	CHECK(policy_names(p) == 0 && policy_decisions(p) == 0);
+	CHECK(policy_names(p) == 0 && policy_rules_table(p)->n == 0);
 	ask(p, 0, "anything.example", 443, "allow default");
 	ask_addr(p, 0, "192.0.2.1", 443, "deny default"); /* whatever the default */
 	/* what was not normalised is not judged by the default */
@@ -343,6 +344,8 @@ static void random_rule(FILE *f, unsigned number)
 		random_entries(f, "allow");
 	if (!allow || dice(2))
 		random_entries(f, "deny");
+	if (dice(4) == 0)
+		fputs("enforce = no\n", f);
 }
 
 static struct policy *random_policy(void)
@@ -410,6 +413,16 @@ static void offer(struct naive *best, int specific, bool named, bool deny, uint3
 		*best = (struct naive){ specific, named, deny, true, rule };
 }
 
+static struct policy_verdict naive_verdict(const struct conf *c, const struct naive *best,
+					   bool by_default)
+{
+	return (struct policy_verdict){
+		.rule = best->rule,
+		.allow = best->found ? !best->deny : by_default,
+		.report = best->found && best->deny && !c->rules[best->rule - 1].enforce,
+	};
+}
+
 static struct policy_verdict naive_name(const struct conf *c, uint32_t group, const char *name,
 					uint16_t port)
 {
@@ -427,8 +440,7 @@ static struct policy_verdict naive_name(const struct conf *c, uint32_t group, co
 				offer(&best, s, named, e->deny, (uint32_t)i + 1);
 		}
 	}
-	return (struct policy_verdict){ .rule = best.rule,
-					.allow = best.found ? !best.deny : c->default_allow };
+	return naive_verdict(c, &best, c->default_allow);
 }
 
 static bool net_holds(const struct cidr *net, const uint8_t addr[16])
@@ -459,7 +471,7 @@ static struct policy_verdict naive_addr(const struct conf *c, uint32_t group,
 				offer(&best, e->cidr.bits, named, e->deny, (uint32_t)i + 1);
 		}
 	}
-	return (struct policy_verdict){ .rule = best.rule, .allow = best.found && !best.deny };
+	return naive_verdict(c, &best, false);
 }
 
 /* What explain points at must be an entry that says what the verdict says. */
@@ -503,7 +515,7 @@ static void compare_name(const struct policy *p)
 	memcpy(buf, name, strlen(name));
 	got = policy_judge(p, group, buf, strlen(name), port);
 	want = naive_name(policy_conf(p), group, name, port);
-	CHECK(got.allow == want.allow);
+	CHECK(got.allow == want.allow && got.report == want.report);
 	CHECK(got.rule == want.rule);
 	check_explained(p, group, name, port, got);
 }
@@ -520,8 +532,79 @@ static void compare_addr(const struct policy *p)
 	address(ONE_OF(addrs), addr);
 	got = policy_judge_addr(p, group, addr, port);
 	want = naive_addr(policy_conf(p), group, addr, port);
-	CHECK(got.allow == want.allow);
+	CHECK(got.allow == want.allow && got.report == want.report);
 	CHECK(got.rule == want.rule);
+}
+
+/* ---- at run time ---- */
+
+static struct policy_change change_of(const char *entry, bool deny)
+{
+	struct policy_change c = { .kind = NAME_HOST, .deny = deny };
+
+	if (strncmp(entry, "*.", 2) == 0)
+		c.kind = NAME_BELOW;
+	else if (*entry == '.')
+		c.kind = NAME_TREE;
+	strcpy(c.name, entry + strspn(entry, "*."));
+	return c;
+}
+
+static void test_changes(void)
+{
+	struct policy *p = policy_of(LISTENER "[rule r]\nallow = .example.com\ndeny = bad.example.com\n");
+	struct policy_change c[] = {
+		change_of(".example.com", true),     change_of("api.example.com", false),
+		change_of("bad.example.com", false), change_of("*.tie.test", false),
+		change_of(".tie.test", true),	     change_of("new.test", false),
+	};
+	int err = 1;
+	struct policy *q = policy_with_changes(p, c, 6, &err);
+
+	CHECK(q && err == 0);
+	ask(q, 0, "example.com", 443, "deny runtime");
+	ask(q, 0, "www.example.com", 443, "deny runtime");
+	ask(q, 0, "api.example.com", 443, "allow runtime");
+	ask(q, 0, "x.api.example.com", 443, "deny runtime");
+	ask(q, 0, "bad.example.com", 443, "allow runtime");
+	ask(q, 0, "tie.test", 443, "deny runtime");
+	ask(q, 0, "x.tie.test", 443, "deny runtime");
+	ask(q, 0, "new.test", 443, "allow runtime");
+	ask(q, 0, "x.new.test", 443, "deny default");
+	explain(q, 0, "www.example.com", "runtime: .example.com");
+	explain(q, 0, "api.example.com", "runtime: api.example.com");
+	/* the policy it was made of is as before, and both live by themselves */
+	ask(p, 0, "www.example.com", 443, "allow r");
+	policy_unref(p);
+	p = policy_with_changes(q, c, 0, &err);
+	policy_unref(q);
+	ask(p, 0, "www.example.com", 443, "allow r");
+	ask(p, 0, "bad.example.com", 443, "deny r");
+	explain(p, 0, "www.example.com", "c.ini:4: .example.com");
+	policy_unref(p);
+}
+
+static void test_many_changes(void)
+{
+	struct policy_change *c = calloc(CHANGES_MAX + 1, sizeof(*c));
+	struct policy *p = policy_of(LISTENER), *q;
+	char name[64];
+	int err;
+
+	for (unsigned i = 0; i <= CHANGES_MAX; i++) {
+		sprintf(name, "n%u.example", i);
+		c[i] = change_of(name, i % 2);
+	}
+	CHECK(policy_with_changes(p, c, CHANGES_MAX + 1, &err) == NULL && err == -E2BIG);
+	q = policy_with_changes(p, c, CHANGES_MAX, &err);
+	CHECK(q != NULL);
+	for (unsigned i = 0; q && i < CHANGES_MAX; i++) {
+		sprintf(name, "n%u.example", i);
+		ask(q, 0, name, 443, i % 2 ? "deny runtime" : "allow runtime");
+	}
+	policy_unref(q);
+	policy_unref(p);
+	free(c);
 }
 
 static void test_random(void)
@@ -612,29 +695,13 @@ static void test_random_groups(void)
 
 /* ---- the tables ---- */
 
-struct seen {
-	uint64_t hashes[64];
-	size_t names, decisions;
-};
-
-static int see_name(void *ctx, uint64_t hash, const struct name_sets *sets)
+static size_t used_slots(const struct table *t)
 {
-	struct seen *s = ctx;
+	size_t n = 0;
 
-	CHECK(sets->here || sets->below);
-	for (size_t i = 0; i < s->names; i++)
-		CHECK(s->hashes[i] != hash);
-	s->hashes[s->names++] = hash;
-	return s->names == 64 ? 9 : 0;
-}
-
-static int see_decision(void *ctx, const struct rule_key *key, const struct rule_decision *d)
-{
-	struct seen *s = ctx;
-
-	CHECK(key->set != 0 && (d->verdict != VERDICT_NONE || d->rule == 0));
-	s->decisions++;
-	return 0;
+	for (size_t i = 0; i < (size_t)t->n_buckets * BUCKET_SLOTS; i++)
+		n += table_slot(t, i)->key != 0;
+	return n;
 }
 
 static void test_tables(void)
@@ -644,14 +711,11 @@ static void test_tables(void)
 		"[rule r]\nallow = a, .b, *.c, a, d, e, f\nports = 80, 443\n"
 		"[rule s]\ndeny = g, .a.b\nclients = g\nports = 443-445\n");
 	const uint16_t *class = policy_port_classes(p);
-	struct seen s = { .names = 0 };
 
-	CHECK(policy_names(p) == 8);
-	CHECK(policy_each_name(p, see_name, &s) == 0 && s.names == 8);
-	CHECK(policy_each_decision(p, see_decision, &s) == 0);
-	CHECK(s.decisions == policy_decisions(p));
+	CHECK(policy_names(p) == 8 && used_slots(policy_names_table(p)) == 8);
 	/* sets: host and tree entries of r, tree ones only, host of s, tree of s */
-	CHECK(s.decisions == 2 * 3 + 2 * 3);
+	CHECK(policy_rules_table(p)->n == 2 * 3 + 2 * 3);
+	CHECK(used_slots(policy_rules_table(p)) == policy_rules_table(p)->n);
 	CHECK(class[0] == 0 && class[22] == 0 && class[65535] == 0);
 	CHECK(class[80] != 0 && class[443] != 0 && class[444] != 0);
 	CHECK(class[80] != class[443] && class[443] != class[444] && class[444] == class[445]);
@@ -760,6 +824,8 @@ int main(int argc, char **argv)
 	test_tables();
 	test_many_classes();
 	test_threads();
+	test_changes();
+	test_many_changes();
 	test_random();
 	test_random_groups();
 	test_large(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 100000);

@@ -27,6 +27,7 @@ static const char *explain(const char *where, bool json)
 				 .group = "all",
 				 .rule = where[0] ? "base" : "default",
 				 .where = where,
+				 .enforced = !strstr(where, "trial"),
 				 .conf_path = "/etc/sluice.ini" };
 
 	report_explain(&e, json, out);
@@ -37,7 +38,7 @@ static const char *explain(const char *where, bool json)
 
 #define SAYS(file, line, entry, where)                                                             \
 	"{\"verdict\":\"deny\",\"group\":\"all\",\"rule\":\"base\",\"default\":false,"             \
-	"\"where\":\"" where "\",\"file\":\"" file "\",\"line\":" line ",\"entry\":\"" entry "\"}\n"
+	"\"enforced\":true,\"where\":\"" where "\",\"file\":\"" file "\",\"line\":" line ",\"entry\":\"" entry "\"}\n"
 
 static void test_explain(void)
 {
@@ -47,10 +48,12 @@ static void test_explain(void)
 		  SAYS("/etc/a.list", "17", "*.a.test", "/etc/a.list:17: *.a.test"));
 	CHECK_STR(explain("/a:1: b:2: 2001:db8::/32", true),
 		  SAYS("/a:1: b", "2", "2001:db8::/32", "/a:1: b:2: 2001:db8::/32"));
-	CHECK_STR(explain("at run time: a.test", true),
-		  SAYS("", "0", "at run time: a.test", "at run time: a.test"));
-	CHECK_STR(explain("/a:1x: a.test", true), SAYS("", "0", "/a:1x: a.test", "/a:1x: a.test"));
-	CHECK_STR(explain("/a:: a.test", true), SAYS("", "0", "/a:: a.test", "/a:: a.test"));
+	CHECK_STR(explain("runtime: .a.test", true), SAYS("", "0", ".a.test", "runtime: .a.test"));
+	CHECK_STR(explain("/a:1x: a.test", true), SAYS("", "0", "a.test", "/a:1x: a.test"));
+	CHECK_STR(explain("/a:: a.test", true), SAYS("", "0", "a.test", "/a:: a.test"));
+	CHECK_STR(explain("/trial:1: a.test", false),
+		  "verdict: deny\ngroup: all\nrule: base\nwhere: /trial:1: a.test\n"
+		  "enforced: no, it is let through and told\n");
 	CHECK_STR(explain("", false),
 		  "verdict: deny\ngroup: all\nrule: default\n"
 		  "where: default: no entry; [policy] default = deny in /etc/sluice.ini\n");

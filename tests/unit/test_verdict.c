@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // verdict_name() against the rule as the manual tells it, over random small policies: the most
-// specific name that has an answer for this client and port decides.
+// specific name that has an answer for this client and port decides, and before all of them what was
+// said at run time.
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 
 #include "bpf/abi.h"
 #include "bpf/hash.h"
+#include "fastpath/table.h"
 
 #define NAMES 12
+#define CHANGES 3
 #define SETS 6
 #define GROUPS 3
 #define CLASSES 3
@@ -16,8 +19,7 @@
 
 struct entry {
 	char name[32];
-	__u64 hash;
-	struct name_sets sets;
+	struct slot_value value;
 };
 
 struct row {
@@ -26,31 +28,31 @@ struct row {
 };
 
 struct policy_tables {
-	const struct entry *names;
-	const struct row (*rows)[GROUPS][CLASSES];
+	struct table names, rules, changes;
 };
 
-static const struct name_sets *policy_name(const struct policy_tables *t, __u64 hash)
+static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
-	for (int i = 0; i < NAMES; i++)
-		if (t->names[i].hash == hash)
-			return &t->names[i].sets;
-	return NULL;
+	return &t->names.at[i];
 }
 
-static const struct rule_decision *policy_rule(const struct policy_tables *t,
-					       const struct rule_key *key)
+static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
 {
-	const struct row *r = &t->rows[key->set][key->group][key->port_class];
+	return &t->rules.at[i];
+}
 
-	return r->there ? &r->d : NULL;
+static const struct bucket *policy_changes_at(const struct policy_tables *t, __u32 i)
+{
+	return t->changes.at ? &t->changes.at[i] : NULL;
 }
 
 #include "bpf/verdict.h"
 
-static const struct policy_head head = { .key = { 7, 8 } };
-static struct entry names[NAMES];
+static struct policy_head head = { .key = { 7, 8 } };
+static struct entry names[NAMES], changes[CHANGES];
+static int n_changes;
 static struct row rows[SETS][GROUPS][CLASSES];
+static struct policy_tables tables;
 
 static __u64 hash_back(const char *name)
 {
@@ -75,28 +77,55 @@ static void draw_name(char *out)
 	*out = 0;
 }
 
-static void draw_policy(void)
+static void draw_entries(struct entry *e, int n, struct table *t, uint32_t values)
 {
-	for (int i = 0; i < NAMES; i++) {
-		draw_name(names[i].name);
-		names[i].hash = hash_back(names[i].name);
-		names[i].sets.here = sample_random(SETS);
-		names[i].sets.below = sample_random(SETS);
+	for (int i = 0; i < n; i++) {
+		draw_name(e[i].name);
+		e[i].value.a = sample_random(values);
+		e[i].value.b = sample_random(values);
+		if (!table_find(t, hash_back(e[i].name))) /* the first of a name counts */
+			CHECK(table_put(t, hash_back(e[i].name), e[i].value) == 0);
 	}
-	for (int s = 0; s < SETS; s++)
-		for (int g = 0; g < GROUPS; g++)
-			for (int c = 0; c < CLASSES; c++) {
-				rows[s][g][c].there = s && sample_random(3);
-				rows[s][g][c].d.rule = sample_random(1000);
-				rows[s][g][c].d.verdict = sample_random(3);
-			}
 }
 
-static const struct name_sets *plain_find(const char *name)
+static void draw_row(int s, int g, int c)
 {
-	for (int i = 0; i < NAMES; i++)
-		if (strcmp(names[i].name, name) == 0)
-			return &names[i].sets;
+	struct rule_key key = { .set = (__u32)s, .group = (__u16)g, .port_class = (__u16)c };
+	struct row *r = &rows[s][g][c];
+
+	r->there = s && sample_random(3);
+	r->d.rule = sample_random(1000);
+	r->d.verdict = sample_random(4);
+	if (r->there)
+		CHECK(table_put(&tables.rules, rule_key_stir(&key),
+				(struct slot_value){ r->d.rule, r->d.verdict }) == 0);
+}
+
+static void draw_policy(void)
+{
+	table_close(&tables.names);
+	table_close(&tables.rules);
+	table_close(&tables.changes);
+	CHECK(table_open(&tables.names, NAMES) == 0);
+	CHECK(table_open(&tables.rules, SETS * GROUPS * CLASSES) == 0);
+	n_changes = sample_random(2) ? CHANGES : 0;
+	if (n_changes)
+		CHECK(table_open_buckets(&tables.changes, CHANGES_BUCKETS) == 0);
+	draw_entries(names, NAMES, &tables.names, SETS);
+	draw_entries(changes, n_changes, &tables.changes, VERDICT_DENY + 1);
+	for (int s = 0; s < SETS; s++)
+		for (int g = 0; g < GROUPS; g++)
+			for (int c = 0; c < CLASSES; c++)
+				draw_row(s, g, c);
+	head.name_buckets = tables.names.n_buckets;
+	head.rule_buckets = tables.rules.n_buckets;
+}
+
+static const struct slot_value *plain_find(const struct entry *e, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(e[i].name, name) == 0)
+			return &e[i].value;
 	return NULL;
 }
 
@@ -112,26 +141,43 @@ static const struct rule_decision *plain_row(__u32 set, int group, int class)
 	return NULL;
 }
 
+/* The most specific word of run time: VERDICT_NONE if there is none. */
+static __u32 plain_change(const char *name)
+{
+	const struct slot_value *v = plain_find(changes, n_changes, name);
+	__u32 word = v ? v->a : VERDICT_NONE;
+
+	while (word == VERDICT_NONE && (name = strchr(name, '.'))) {
+		name++;
+		v = plain_find(changes, n_changes, name);
+		word = v ? v->b : VERDICT_NONE;
+	}
+	return word;
+}
+
 static struct rule_decision plain_judge(const char *name, int group, int class)
 {
-	const struct name_sets *sets = plain_find(name);
-	const struct rule_decision *d = sets ? plain_row(sets->here, group, class) : NULL;
+	const struct slot_value *sets = plain_find(names, NAMES, name);
+	const struct rule_decision *d = sets ? plain_row(sets->a, group, class) : NULL;
 	const struct rule_decision none = { 0, VERDICT_NONE };
+	__u32 change = plain_change(name);
 
+	if (change != VERDICT_NONE)
+		return (struct rule_decision){ RULE_RUNTIME, change };
 	while (!d || d->verdict == VERDICT_NONE) {
 		name = strchr(name, '.');
 		if (!name)
 			return none;
 		name++;
-		sets = plain_find(name);
-		d = sets ? plain_row(sets->below, group, class) : NULL;
+		sets = plain_find(names, NAMES, name);
+		d = sets ? plain_row(sets->b, group, class) : NULL;
 	}
 	return *d;
 }
 
 static void ask(const char *name, unsigned *decided)
 {
-	struct verdict_walk w = { .tables = { names, rows } };
+	struct verdict_walk w = { .tables = tables };
 	__u8 buf[NAME_BUF] = { 0 };
 	struct rule_decision want;
 
@@ -158,6 +204,9 @@ int main(void)
 			ask(name, &decided);
 		}
 	}
+	table_close(&tables.names);
+	table_close(&tables.rules);
+	table_close(&tables.changes);
 	CHECK(decided > ROUNDS && decided < ROUNDS * ASKED);
 	TEST_DONE("test_verdict");
 }

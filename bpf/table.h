@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A table that both sides look up in: buckets of one cache line, each key in one of two of them
+ * (cuckoo hashing, Pagh and Rodler 2001; buckets of four after Dietzfelbinger and Weidling 2005).
+ * So a look-up reads two lines at most, whatever the table holds and whoever chose the keys.
+ * Keys are hashes already, 64 bits that are as good as random; 0 is no key, and a slot with it is
+ * free. Built in user space, then never changed.
+ */
+#ifndef SLUICE_BPF_TABLE_H
+#define SLUICE_BPF_TABLE_H
+
+#include "bpf/abi.h"
+#include "bpf/loop.h"
+
+/* Which buckets, of n: the two halves of the key, each scaled to n. */
+PURE __u32 bucket_one(__u64 key, __u32 n)
+{
+	return (__u32)((key & 0xffffffff) * n >> 32);
+}
+
+PURE __u32 bucket_two(__u64 key, __u32 n)
+{
+	return (__u32)((key >> 32) * n >> 32);
+}
+
+/* 1 and *out, or 0. b may be NULL. */
+PURE int bucket_find(const struct bucket *b, __u64 key, struct slot_value *out)
+{
+	const struct slot *s;
+
+	if (!b)
+		return 0;
+	if (b->at[0].key == key)
+		s = &b->at[0];
+	else if (b->at[1].key == key)
+		s = &b->at[1];
+	else if (b->at[2].key == key)
+		s = &b->at[2];
+	else if (b->at[3].key == key)
+		s = &b->at[3];
+	else
+		return 0;
+	*out = s->value;
+	return 1;
+}
+
+/* The key of a row of decisions: all of it, stirred so that both halves depend on all. */
+PURE __u64 rule_key_stir(const struct rule_key *k)
+{
+	__u64 x = (__u64)k->port_class << 48 | (__u64)k->group << 32 | k->set;
+
+	x ^= x >> 32;
+	x *= 0x9e3779b97f4a7c15ULL;
+	x ^= x >> 29;
+	x *= 0xbf58476d1ce4e5b9ULL;
+	return x ^ x >> 32;
+}
+
+#endif

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Tables of buckets: every key that went in is found with its value, others are not, and a table
+// that is too full says so.
+#include <errno.h>
+
+#include "bpf/table.h"
+#include "fastpath/table.h"
+#include "tests/unit/sample.h"
+#include "tests/unit/test.h"
+
+#define KEYS 200000
+
+static uint64_t key_of(uint32_t i)
+{
+	struct rule_key k = { .set = i + 1 };
+
+	return rule_key_stir(&k);
+}
+
+/* As the kernel program looks: two buckets and no more. */
+static int find(const struct table *t, uint64_t key, struct slot_value *v)
+{
+	return bucket_find(&t->at[bucket_one(key, t->n_buckets)], key, v) ||
+	       bucket_find(&t->at[bucket_two(key, t->n_buckets)], key, v);
+}
+
+static void test_all_are_found(uint32_t n)
+{
+	struct slot_value v;
+	struct table t;
+
+	CHECK(table_open(&t, n) == 0);
+	for (uint32_t i = 0; i < n; i++)
+		CHECK(table_put(&t, key_of(i), (struct slot_value){ i, ~i }) == 0);
+	CHECK(t.n == n);
+	/* as the header says */
+	CHECK((size_t)t.n_buckets * sizeof(struct bucket) <= 19 * (size_t)n + 1024);
+	for (uint32_t i = 0; i < n; i++)
+		CHECK(find(&t, key_of(i), &v) && v.a == i && v.b == ~i &&
+		      table_find(&t, key_of(i))->value.a == i);
+	for (uint32_t i = n; i < n + 1000; i++)
+		CHECK(!find(&t, key_of(i), &v) && !table_find(&t, key_of(i)));
+	table_close(&t);
+}
+
+static void test_full(void)
+{
+	struct table t;
+	uint32_t i = 0;
+	int err = 0;
+
+	CHECK(table_open_buckets(&t, 16) == 0);
+	while (!err && i < 1000)
+		err = table_put(&t, key_of(i++), (struct slot_value){ 0 });
+	CHECK(err == -EAGAIN && i > 16 * BUCKET_SLOTS * 85 / 100 && i <= 16 * BUCKET_SLOTS + 1);
+	table_close(&t);
+	CHECK(table_open(&t, SIZE_MAX / 1000) == -E2BIG && t.at == NULL);
+}
+
+static void test_fit(void)
+{
+	struct slot_value v;
+	struct table t;
+
+	CHECK(table_open(&t, KEYS) == 0);
+	for (uint32_t i = 0; i < 100; i++)
+		CHECK(table_put(&t, key_of(i), (struct slot_value){ i, 1 }) == 0);
+	CHECK(table_fit(&t) == 0 && t.n == 100 && t.n_buckets < 50);
+	for (uint32_t i = 0; i < 100; i++)
+		CHECK(find(&t, key_of(i), &v) && v.a == i);
+	table_close(&t);
+}
+
+/* No two rows of decisions are one key. */
+static void test_stirring(void)
+{
+	struct table t;
+
+	CHECK(table_open(&t, 64 * 64 * 64) == 0);
+	for (uint32_t i = 0; i < 64 * 64 * 64; i++) {
+		struct rule_key k = { .set = 1 + i % 64, .group = (__u16)(i / 64 % 64),
+				      .port_class = (__u16)(i / 4096) };
+
+		CHECK(!table_find(&t, rule_key_stir(&k)));
+		CHECK(table_put(&t, rule_key_stir(&k), (struct slot_value){ i, 0 }) == 0);
+	}
+	table_close(&t);
+}
+
+int main(void)
+{
+	test_all_are_found(0);
+	test_all_are_found(1);
+	test_all_are_found(17);
+	test_all_are_found(KEYS);
+	test_full();
+	test_fit();
+	test_stirring();
+	TEST_DONE("test_table");
+}
