@@ -271,6 +271,7 @@ int daemon_run(const char *conf_path, const char *version)
 	char err[ERR_LEN] = "";
 	int r;
 
+	log_open();
 	signal(SIGPIPE, SIG_IGN);
 	d.loaded = d.started;
 	r = start(&d, err);
