@@ -36,13 +36,14 @@ static void check_line(const char *line, size_t len)
 			abort();
 }
 
-/* Ten fields, each between single spaces but for the padding of the second, and none empty. */
+/* Ten fields, each between single spaces but for the padding of the numbers before the client, and
+   none empty. */
 static void split(char *line, char *field[SQUID_FIELDS])
 {
 	char *p = line;
 
 	for (size_t n = 0; n < SQUID_FIELDS; n++) {
-		field[n] = p + (n == 1 ? strspn(p, " ") : 0);
+		field[n] = p + (n < 2 ? strspn(p, " ") : 0);
 		p = strchrnul(field[n], ' ');
 		if (p == field[n] || (*p == '\0') != (n == SQUID_FIELDS - 1))
 			abort();
