@@ -16,11 +16,12 @@ import socket
 import threading
 
 import tls
-from case import get, is_allowed, is_denied, test
+from case import get, is_allowed, is_denied, is_forbidden, test
 from netns import run
+from sluice import render
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SNIPPET = os.path.join(HERE, "../../contrib/logrotate/sluice")
+CONTRIB = os.path.join(HERE, "../../contrib")
 ONE = {"modes": ("off",), "families": (4,), "daemon": False}  # a disk knows neither
 
 # Ten fields, as Squid's tools split them; nothing but printable ASCII, and none is empty.
@@ -132,7 +133,7 @@ def rotation_under_load_loses_no_line(t):
     path = t.lab.path("rotated.log")
     sluice = t.own(changes={"sluice.user": "nobody", "sluice.access_log": path,
                             "sluice.control": f"{folder}/sock"})
-    with open(SNIPPET, encoding="ascii") as f:
+    with open(f"{CONTRIB}/logrotate/sluice", encoding="ascii") as f:
         snippet = f.read()
     for ours, here in (("/var/log/sluice/access.log", path), ("create 0640 sluice", "create 0640 nobody"),
                        ("sluicectl status", f"sluicectl -s {sluice.socket} status")):
@@ -332,3 +333,48 @@ def dead_stderr_holds_up_nobody(t):
     finally:
         os.close(reader)
         os.unlink(path)
+
+
+# --- contrib/suggest ---------------------------------------------------------------------------
+
+@test(daemon=False)
+def what_is_suggested_lets_everything_through(t):
+    """What was denied, and what enforce = no only reported, by every group, by TLS and HTTP."""
+    path = t.lab.path(f"suggest-{t.mode}-{t.family}.log")
+    sluice = t.own(changes={"sluice.access_log": path})
+    asked = [(source, name, port) for source in ("client", "agent", "narrow")
+             for name, port in (("denied.test", 443), ("unlisted.test", 443), ("a.b.unlisted.test", 80),
+                                (f"only.{source}.example.net", 443))]
+    denied_now, reported = asked[::2], asked[1::2]
+    for source, name, port in denied_now:
+        if port == 443:
+            is_denied(t, tls.handmade_hello(name.encode()), source=source)
+        else:
+            is_forbidden(t, get(name), port=port, source=source)
+    is_denied(t, tls.handmade_hello(b"denied.tree.test"))  # a rule says so: its deny wins
+    sluice.rewrite({"policy.enforce": "no"})
+    assert sluice.ctl("reload").returncode == 0
+    for source, name, port in reported:
+        t.send([get(name) if port == 80 else tls.handmade_hello(name.encode()) + tls.application(b"x")],
+               port=port, source=source)
+    sluice.quiet()
+    t.until(lambda: len(raw_lines(path)) == len(asked) + 1, 10, "all lines")
+    unresolved = sum(json.loads(line)["reason"] == "unresolved" for line in raw_lines(path))
+    out = run([f"{CONTRIB}/suggest", path]).stdout
+    assert f"; {len(asked) + 1} lines, {len(asked) + 1} denied" in out, out
+    assert re.search(r"^allow = denied\.tree\.test ; 1, denied by base$", out, re.M), out
+    assert not unresolved or f";   unresolved {unresolved}\n" in out, out
+    sluice.rewrite({"policy.enforce": "yes"})
+    sluice.write(render(sluice.ini) + out)
+    assert sluice.test().returncode == 0, sluice.test().stderr + out
+    assert sluice.ctl("reload").returncode == 0
+    for source, name, port in asked:
+        verdict = sluice.ask("explain", t.client(source), f"{name}:{port}")
+        expected = "deny" if "example.net" in name and (source, name, port) in reported else "allow"
+        assert verdict["verdict"] == expected, (source, name, port, verdict, out)
+    assert sluice.ask("explain", t.client("client"), "unlisted.test:22")["verdict"] == "deny"
+    assert sluice.ask("explain", t.client("client"), "only.agent.example.net:443")["verdict"] == "deny"
+    for source in "client", "agent", "narrow":
+        is_allowed(t, "unlisted.test", source=source)
+    sluice.stop()
+    os.unlink(path)

@@ -515,31 +515,39 @@ static unsigned read_lines(int fd, unsigned most)
 	return got;
 }
 
-/* Reopening gets past a FIFO that nobody reads, and no line is lost by that, nor torn. */
-static void test_reopen_past_a_dead_fifo(void)
+/* Reopening gets past a FIFO that nobody reads, and no line is lost by that, nor torn; not even
+   one that is so long that a part of it is in the FIFO. */
+static void test_reopen_past_a_dead_fifo(size_t name_len)
 {
 	struct access_entry e = allowed();
-	char one[256], *text;
+	static char name[1024], one[LOG_LINE_LEN + 1];
+	size_t in_fifo, in_file, len;
 	struct access_log *log;
-	unsigned count = 2000; /* more than a pipe has room for */
-	size_t in_fifo, in_file;
+	unsigned count;
+	char *text;
 	int fd;
 
-	snprintf(one, sizeof(one), "%s", line_of(&e, LOG_SQUID));
+	memset(name, '\n', name_len);
+	name[name_len] = '\0';
+	e.name = name;
+	one[log_line(LOG_JSON, &e, one, LOG_LINE_LEN)] = '\0';
+	count = (unsigned)(200000 / strlen(one)); /* more than a pipe has room for */
 	unlink(path);
 	CHECK(mkfifo(path, 0600) == 0);
 	fd = open(path, O_RDONLY | O_NONBLOCK);
-	log = open_log(path, LOG_SQUID);
-	write_lines(log, count);
+	log = open_log(path, LOG_JSON);
+	for (unsigned i = 0; i < count; i++)
+		access_log_write(log, &e);
 	CHECK(rename(path, old_path) == 0);
 	CHECK(access_log_reopen(log) == 0);
-	write_lines(log, 1);
+	access_log_write(log, &e);
 	CHECK(access_log_close(log) == 0);
 	in_fifo = read_lines(fd, count + 1);
 	close(fd);
-	text = malloc(count * sizeof(one));
+	len = count * strlen(one) + 1;
+	text = malloc(len);
 	fd = open(path, O_RDONLY);
-	text[read(fd, text, count * sizeof(one) - 1)] = '\0';
+	text[read(fd, text, len - 1)] = '\0';
 	in_file = whole_lines_in(text, one);
 	CHECK(in_file > 0 && in_fifo + in_file == count + 1);
 	CHECK(strlen(text) == in_file * strlen(one));
@@ -803,7 +811,8 @@ int main(void)
 	test_recovers();
 	test_slow_reader();
 	test_reopen();
-	test_reopen_past_a_dead_fifo();
+	test_reopen_past_a_dead_fifo(10);
+	test_reopen_past_a_dead_fifo(900);
 	test_close_with_a_dead_fifo();
 	test_syslog();
 	test_syslog_stream();

@@ -4,7 +4,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,10 +128,42 @@ static void test_nobody_reads(int kind)
 	close(fds[1]);
 }
 
+/* A disk that is full within a line: the next one stands by itself. */
+static int speaks_onto_a_full_disk(int reader)
+{
+	struct rlimit limit;
+
+	(void)reader;
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = 10;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	log_info("first");
+	log_info("second");
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &limit);
+	log_info("third");
+	return log_messages_lost() != 2;
+}
+
+static void test_full_disk(void)
+{
+	char path[] = "/tmp/test_log.XXXXXX";
+	int fd = mkstemp(path);
+
+	CHECK(with_stderr(fd, speaks_onto_a_full_disk, -1) == 0);
+	CHECK(lseek(fd, 0, SEEK_SET) == 0);
+	CHECK_STR(text_of(fd), "sluiced: f\nsluiced: warning: 2 messages before this one were lost\n"
+			       "sluiced: third\n");
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	test_lines();
 	test_nobody_reads(0);
 	test_nobody_reads(SOCK_STREAM);
+	test_full_disk();
 	TEST_DONE("log");
 }
