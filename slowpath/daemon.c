@@ -436,6 +436,7 @@ int daemon_run(const char *conf_path, const char *version, bool replace)
 	char err[ERR_LEN] = "no_new_privs cannot be set";
 	int r;
 
+	log_open();
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 	d.loaded = d.started;
