@@ -390,7 +390,7 @@ static int start(struct daemon *d, char *err)
 	r = r ?: open_control(d, conf, err);
 	r = r ?: open_listeners(d, conf, err);
 	if (!r && conf->metrics.n)
-		r = metrics_open(&d->metrics, d->base, conf->metrics.at, conf->metrics.n,
+		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace,
 				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
 	return r ?: serve(d, conf, err);
 }

@@ -198,7 +198,23 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 /* ---- life ---- */
 
-static int listen_at(const struct sockaddr_storage *at)
+/*
+ * A port that others have is an error. But the process that replaces us has to have it beside us,
+ * until it tells us to end: so it is shared, behind the bind() that has made sure of it, or before
+ * the one of the process that replaces.
+ */
+static int take_port(int fd, const struct sockaddr_storage *at, socklen_t len, bool beside)
+{
+	int one = 1;
+
+	if (beside && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) != 0)
+		return -1;
+	if (bind(fd, (const struct sockaddr *)at, len) != 0)
+		return -1;
+	return beside ? 0 : setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+}
+
+static int listen_at(const struct sockaddr_storage *at, bool beside)
 {
 	bool v6 = at->ss_family == AF_INET6;
 	socklen_t len = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
@@ -207,11 +223,9 @@ static int listen_at(const struct sockaddr_storage *at)
 
 	if (fd < 0)
 		return -errno;
-	/* the port as well: one sluiced that takes another's place listens before that one ends */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0 &&
 	    (!v6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0) &&
-	    bind(fd, (const struct sockaddr *)at, len) == 0 && listen(fd, BACKLOG) == 0)
+	    take_port(fd, at, len, beside) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	err = -errno;
 	close(fd);
@@ -224,12 +238,12 @@ static bool is_loopback(const struct in6_addr *ip)
 }
 
 static int open_listener(struct metrics *m, struct event_base *base,
-			 const struct sockaddr_storage *at, char *err, size_t err_len)
+			 const struct sockaddr_storage *at, bool beside, char *err, size_t err_len)
 {
 	struct evconnlistener *l;
 	struct endpoint_addr a;
 	char text[ADDRESS_TEXT];
-	int fd = listen_at(at);
+	int fd = listen_at(at, beside);
 
 	address_from_sockaddr(&a, (const struct sockaddr *)at);
 	address_print(&a, true, text);
@@ -272,8 +286,9 @@ static int prepare(struct metrics *m, struct event_base *base, size_t n)
 	return 0;
 }
 
-int metrics_open(struct metrics **out, struct event_base *base, const struct sockaddr_storage *at,
-		 size_t n, unsigned limit_ms, metrics_writer fn, void *arg, char *err, size_t err_len)
+int metrics_open(struct metrics **out, struct event_base *base, const struct conf_metrics *conf,
+		 bool beside, unsigned limit_ms, metrics_writer fn, void *arg, char *err,
+		 size_t err_len)
 {
 	struct metrics *m = calloc(1, sizeof(*m));
 	int r;
@@ -284,9 +299,9 @@ int metrics_open(struct metrics **out, struct event_base *base, const struct soc
 	m->limit_ms = limit_ms;
 	m->fn = fn;
 	m->arg = arg;
-	r = prepare(m, base, n);
-	for (size_t i = 0; i < n && !r; i++)
-		r = open_listener(m, base, &at[i], err, err_len);
+	r = prepare(m, base, conf->n);
+	for (size_t i = 0; i < conf->n && !r; i++)
+		r = open_listener(m, base, &conf->at[i], beside, err, err_len);
 	if (r)
 		metrics_close(m);
 	else

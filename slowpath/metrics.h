@@ -8,8 +8,10 @@
 #ifndef SLUICE_SLOWPATH_METRICS_H
 #define SLUICE_SLOWPATH_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
+
+#include "conf/conf.h"
 
 #define METRICS_CLIENTS 16
 #define METRICS_HEAD_MAX 8192 /* of a request */
@@ -24,9 +26,11 @@ struct metrics;
 /* Fills out with the text. */
 typedef void (*metrics_writer)(void *arg, struct evbuffer *out);
 
-/* Listens at n addresses, on base's loop. 0, or -errno and a line in err. */
-int metrics_open(struct metrics **out, struct event_base *base, const struct sockaddr_storage *at,
-		 size_t n, unsigned limit_ms, metrics_writer fn, void *arg, char *err, size_t err_len);
+/* Listens at conf's addresses, on base's loop; beside: the process to be replaced has them too. 0,
+   or -errno and a line in err. */
+int metrics_open(struct metrics **out, struct event_base *base, const struct conf_metrics *conf,
+		 bool beside, unsigned limit_ms, metrics_writer fn, void *arg, char *err,
+		 size_t err_len);
 void metrics_close(struct metrics *m); /* before base is freed; NULL is fine */
 
 #endif

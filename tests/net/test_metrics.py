@@ -309,3 +309,19 @@ def reloads_and_the_end_are_counted(t):
         after = t.sluice.stats()
         assert (after["accepted"], after["connect"]) == (before["accepted"], before["connect"])
         now.not_after(scrape(t))
+
+
+@test(families=(4,), daemon=False)
+def next_process_has_the_metrics_at_once(t):
+    """While the one before waits for its connections."""
+    sluice = t.own(changes={"metrics.address": f"127.0.0.1:{PORT}"})
+    with t.raw_server(tls.read_to_end), t.connect("raw") as sock:
+        sock.sendall(tls.handmade_hello(b"raw.test"))
+        until(lambda: sluice.stats()["connect"]["count"] == 1, 20 * t.scale, "it is open")
+        before = sluice.replace()
+        for _ in range(20):
+            assert scrape(t).value("sluice_connections_accepted_total") == 0
+        assert before.poll() is None, "it did not wait"
+    assert before.wait(30 * t.scale) == 0, sluice.stderr()
+    sluice.lab.processes.forget(before)
+    assert scrape(t).value("sluice_connections_accepted_total") == 0

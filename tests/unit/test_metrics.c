@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "slowpath/exposition.h"
 #include "slowpath/metrics.h"
 #include "slowpath/report.h"
@@ -435,6 +436,7 @@ static void test_crowd(void)
 static void test_listener(void)
 {
 	struct sockaddr_storage busy;
+	struct conf_metrics taken = { .at = &busy, .n = 1 }, ours = { .at = at, .n = 2 };
 	struct metrics *other = NULL;
 	unsigned lines = 3;
 	char err[256], want[64];
@@ -444,7 +446,7 @@ static void test_listener(void)
 	listen(fd, 1);
 	snprintf(want, sizeof(want), "127.0.0.1:%u: Address already in use",
 		 ntohs(((struct sockaddr_in *)&busy)->sin_port));
-	CHECK(metrics_open(&other, base, &busy, 1, LIMIT_MS, write_page, &lines, err,
+	CHECK(metrics_open(&other, base, &taken, false, LIMIT_MS, write_page, &lines, err,
 			   sizeof(err)) == -EADDRINUSE);
 	CHECK(!other && strstr(err, "[metrics] cannot listen at ") && strstr(err, want));
 	close(fd);
@@ -452,8 +454,10 @@ static void test_listener(void)
 	v6 = bound(AF_INET6, &at[1]);
 	close(v4);
 	close(v6);
-	CHECK(metrics_open(&metrics, base, at, 2, LIMIT_MS, write_page, &lines, err, sizeof(err)) ==
-	      0);
+	CHECK(metrics_open(&metrics, base, &ours, false, LIMIT_MS, write_page, &lines, err,
+			   sizeof(err)) == 0);
+	CHECK(metrics_open(&other, base, &ours, false, LIMIT_MS, write_page, &lines, err,
+			   sizeof(err)) == -EADDRINUSE); /* another one is another program */
 	at_rest = descriptors();
 	test_requests();
 	test_fresh();
@@ -461,6 +465,11 @@ static void test_listener(void)
 	test_time(&lines);
 	test_crowd();
 	CHECK(says("GET /metrics HTTP/1.1" END, "200")); /* all that has not harmed it */
+	CHECK(metrics_open(&other, base, &ours, true, LIMIT_MS, write_page, &lines, err,
+			   sizeof(err)) == 0); /* but for the one that replaces it */
+	metrics_close(metrics);
+	metrics = other;
+	CHECK(says("GET /metrics HTTP/1.1" END, "200"));
 	fd = call_at(&at[1]); /* one is there when it ends */
 	turn();
 	metrics_close(metrics);
@@ -471,8 +480,10 @@ static void test_listener(void)
 
 int main(void)
 {
-	unsigned before = descriptors();
+	unsigned before;
 
+	log_open(); /* has one of its own */
+	before = descriptors();
 	test_histogram();
 	test_exposition();
 	test_many_rules();
