@@ -35,6 +35,8 @@ static const struct {
 	  offsetof(struct stats, overlaps) },
 	{ "sluice_log_lines_lost_total", COUNTER, "Lines of the access log that were lost.",
 	  offsetof(struct stats, log_lost) },
+	{ "sluice_messages_lost_total", COUNTER, "Messages to standard error that were lost.",
+	  offsetof(struct stats, messages_lost) },
 	{ "sluice_dns_queries_total", COUNTER, "Names asked of the name servers.",
 	  offsetof(struct stats, dns_asked) },
 	{ "sluice_dns_cached_total", COUNTER, "Names answered from the cache.",

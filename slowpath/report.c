@@ -41,6 +41,7 @@ static const struct {
 	{ "events_lost", offsetof(struct stats, events_lost) },
 	{ "overlaps", offsetof(struct stats, overlaps) },
 	{ "log_lost", offsetof(struct stats, log_lost) },
+	{ "messages_lost", offsetof(struct stats, messages_lost) },
 	{ "dns_asked", offsetof(struct stats, dns_asked) },
 	{ "dns_cached", offsetof(struct stats, dns_cached) },
 	{ "dns_failed", offsetof(struct stats, dns_failed) },

@@ -29,7 +29,7 @@ struct stats {
 	uint64_t bytes_up_user, bytes_down_user;
 	uint64_t flows_kernel; /* open flows whose sockets are in the map */
 	uint64_t records_used; /* flow records lent to connections */
-	uint64_t events_lost, overlaps, log_lost;
+	uint64_t events_lost, overlaps, log_lost, messages_lost;
 	uint64_t dns_asked, dns_cached, dns_failed, dns_given_up;
 	struct histogram connect; /* from the verdict to the established upstream connection */
 	unsigned workers;	  /* that have added theirs */

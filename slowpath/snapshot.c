@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "slowpath/exposition.h"
 #include "slowpath/server.h"
 
@@ -30,6 +31,7 @@ void snapshot_stats(struct daemon *d, struct stats *s)
 	for (unsigned i = 0; i < d->n_workers; i++)
 		add_worker(&d->workers[i], s);
 	s->log_lost = d->shared.log ? access_log_lost(d->shared.log) : 0;
+	s->messages_lost = log_messages_lost();
 	if (d->shared.fp) {
 		fastpath_stats(d->shared.fp, kernel);
 		s->events_lost = kernel[STAT_EVENTS_LOST];

@@ -35,6 +35,7 @@ SIMPLE = {  # key of stats: metric and labels
     "events_lost": ("sluice_events_lost_total",),
     "overlaps": ("sluice_overlaps_total",),
     "log_lost": ("sluice_log_lines_lost_total",),
+    "messages_lost": ("sluice_messages_lost_total",),
     "dns_asked": ("sluice_dns_queries_total",),
     "dns_cached": ("sluice_dns_cached_total",),
     "dns_failed": ("sluice_dns_failed_total",),
