@@ -552,6 +552,17 @@ static void free_rule(struct conf_rule *rule)
 	free(rule->nets);
 }
 
+void conf_forget_rules(struct conf *c)
+{
+	for (size_t i = 0; i < c->n_rules; i++)
+		free_rule(&c->rules[i]);
+	free(c->rules);
+	free(c->text);
+	c->rules = NULL;
+	c->text = NULL;
+	c->n_rules = c->text_len = 0;
+}
+
 void conf_free(struct conf *c)
 {
 	if (!c)
@@ -564,12 +575,10 @@ void conf_free(struct conf *c)
 		free(c->groups[i].name);
 		free(c->groups[i].networks.at);
 	}
-	for (size_t i = 0; i < c->n_rules; i++)
-		free_rule(&c->rules[i]);
+	conf_forget_rules(c);
 	free(c->listeners);
 	free(c->metrics.at);
 	free(c->groups);
-	free(c->rules);
 	free(c->user);
 	free(c->access_log);
 	free(c->control);
@@ -580,7 +589,6 @@ void conf_free(struct conf *c)
 	free(c->deny_page_text);
 	free_strings(&c->nameservers);
 	free(c->hosts);
-	free(c->text);
 	free(c->stamps);
 	free_strings(&c->sources);
 	free_strings(&c->warnings);

@@ -155,6 +155,8 @@ struct conf {
  */
 struct conf *conf_read(const char *path, char *err, size_t err_len);
 void conf_free(struct conf *c); /* NULL is fine */
+/* Frees the rules, and what large lists have filled; all other keys stay as they are. */
+void conf_forget_rules(struct conf *c);
 
 /* Told how far the reading of lists has come, every CONF_PROGRESS_LINES lines of one. */
 struct conf_progress {

@@ -199,7 +199,7 @@ unsigned lines_percent(const struct lines *l)
 
 void lines_close(struct lines *l)
 {
-	if (l->fd >= 0)
+	if (l->room)
 		close(l->fd);
 	free(l->room);
 	*l = (struct lines){ .fd = -1 };

@@ -38,6 +38,6 @@ int lines_rest(struct lines *l, char *out, size_t most, size_t *len);
 const char *lines_error(int err); /* for people; -errno of these */
 bool lines_error_has_line(int err); /* it is that of a line, and not of the file */
 unsigned lines_percent(const struct lines *l); /* of the file that has been given out */
-void lines_close(struct lines *l); /* also after a failed lines_open() */
+void lines_close(struct lines *l); /* also of a zeroed struct, or one that failed to open */
 
 #endif

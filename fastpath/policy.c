@@ -47,6 +47,7 @@ struct net {
 /* What is large, and shared by all that differ only in what was said at run time. */
 struct compiled {
 	struct conf *conf; /* owned */
+	bool conf_kept;	   /* no: the caller of policy_keep_conf() frees it */
 	struct policy_head head;
 	struct tables tables;
 	struct prefix_table groups; /* value: group */
@@ -142,7 +143,10 @@ static void compiled_unref(struct compiled *c)
 	prefix_free(&c->nets);
 	free(c->all_nets);
 	free(c->hits);
-	conf_free(c->conf);
+	if (c->conf_kept)
+		conf_forget_rules(c->conf);
+	else
+		conf_free(c->conf);
 	free(c);
 }
 
@@ -226,6 +230,12 @@ const struct conf *policy_conf(const struct policy *p)
 	return p->c->conf;
 }
 
+struct conf *policy_keep_conf(struct policy *p)
+{
+	p->c->conf_kept = true;
+	return p->c->conf;
+}
+
 struct policy *policy_ref(struct policy *p)
 {
 	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
@@ -296,7 +306,8 @@ struct policy *policy_with_changes(const struct policy *p, const struct policy_c
 	atomic_fetch_add_explicit(&p->c->refs, 1, memory_order_relaxed);
 	new->changes = reallocarray(NULL, n ?: 1, sizeof(*at));
 	if (new->changes) {
-		memcpy(new->changes, at, n * sizeof(*at));
+		if (n)
+			memcpy(new->changes, at, n * sizeof(*at));
 		new->n_changes = n;
 		*err = build_changes(new);
 	}

@@ -59,6 +59,9 @@ const struct policy_change *policy_changes(const struct policy *p, size_t *n);
    be built; conf is the caller's still. */
 struct policy *policy_new(struct conf *conf, char *err, size_t err_len);
 const struct conf *policy_conf(const struct policy *p);
+/* policy_conf() for the caller to keep: it outlives the policy, without its rules then, and is to
+   be freed by conf_free() after the last reference to p and what was made of p. */
+struct conf *policy_keep_conf(struct policy *p);
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p); /* NULL is fine */
 

@@ -29,7 +29,7 @@ struct changes {
 
 static const char *path_of(const struct daemon *d)
 {
-	return policy_conf(d->first)->changes;
+	return d->first->changes;
 }
 
 struct policy *changes_added(const struct daemon *d, const struct policy *p, char *err)

@@ -371,8 +371,8 @@ static int start(struct daemon *d, char *err)
 	d->policy = reload_read_shown(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
-	d->first = policy_ref(d->policy);
-	conf = policy_conf(d->first);
+	d->first = policy_keep_conf(d->policy);
+	conf = d->first;
 	d->shared.start = conf;
 	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
@@ -426,7 +426,7 @@ static void stop(struct daemon *d)
 		event_base_free(d->base);
 	judge_cleanup();
 	policy_unref(d->policy);
-	policy_unref(d->first);
+	conf_free(d->first);
 }
 
 int daemon_run(const char *conf_path, const char *version, bool replace)

@@ -28,7 +28,7 @@ struct daemon {
 	const char *conf_path, *version;
 	struct policy *policy;	     /* in force */
 	uint32_t serial;	     /* of the policy read last */
-	struct policy *first;	     /* holds the configuration of the start */
+	struct conf *first;	     /* the configuration of the start; rules go with its policy */
 	struct shared shared;
 	struct worker *workers;
 	unsigned n_workers, n_open;

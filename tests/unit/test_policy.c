@@ -584,6 +584,24 @@ static void test_changes(void)
 	policy_unref(p);
 }
 
+/* Who needs the keys of a configuration does not hold its lists in memory. */
+static void test_kept_conf(void)
+{
+	struct policy *p = policy_of(LISTENER "[policy]\ndeny_tls = reset\n"
+				     "[rule r]\nallow = a.example\n");
+	struct conf *c = policy_keep_conf(p);
+	struct policy *with;
+	int why = 0;
+
+	with = policy_with_changes(p, NULL, 0, &why);
+	policy_unref(p);
+	CHECK(c->n_rules == 1 && c->text_len > 0);
+	policy_unref(with);
+	CHECK(c->n_rules == 0 && c->text_len == 0 && !c->text && !c->rules);
+	CHECK(c->deny_tls == DENY_TLS_RESET && c->n_listeners == 1);
+	conf_free(c);
+}
+
 static void test_many_changes(void)
 {
 	struct policy_change *c = calloc(CHANGES_MAX + 1, sizeof(*c));
@@ -847,6 +865,7 @@ int main(int argc, char **argv)
 	test_threads();
 	test_hits();
 	test_changes();
+	test_kept_conf();
 	test_many_changes();
 	test_random();
 	test_random_groups();

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "common/log.h"
 #include "conf/conf.h"
 #include "slowpath/watch.h"
 #include "tests/unit/folder.h"
@@ -313,7 +314,8 @@ static void forbid_reading(void)
 	CHECK(geteuid() != 0 || setuid(65534) == 0);
 }
 
-/* What is said when `limit` is in force; it is lifted with the process that it is put on. */
+/* What is said when `limit` is in force; it is lifted with the process that it is put on. The log
+   stays with the stderr that it had first, so this comes before anything else is said. */
 static void check_said(void (*limit)(void), const char *want)
 {
 	char text[1024] = "";
@@ -328,6 +330,7 @@ static void check_said(void (*limit)(void), const char *want)
 	if (child == 0) {
 		test_failures = 0;
 		dup2(out, STDERR_FILENO);
+		log_info("opens the log");
 		limit();
 		watch_follow(watch, c);
 		_exit(test_failures > 0);
@@ -347,6 +350,9 @@ int main(void)
 	folder_enter();
 	base = event_base_new();
 	over = event_new(base, -1, 0, on_over, NULL);
+	check_said(limit_watches, "the limit of fs.inotify.max_user_watches is reached");
+	check_said(limit_files, "the limit of open files");
+	check_said(forbid_reading, "cannot watch '.': Permission denied");
 	test_plain();
 	test_symlinks();
 	test_folders();
@@ -356,9 +362,6 @@ int main(void)
 	test_off();
 	test_other_conf();
 	test_overflow();
-	check_said(limit_watches, "the limit of fs.inotify.max_user_watches is reached");
-	check_said(limit_files, "the limit of open files");
-	check_said(forbid_reading, "cannot watch '.': Permission denied");
 	watch_close(watch);
 	event_free(over);
 	event_base_free(base);
