@@ -279,14 +279,16 @@ static bool take_late_denial(struct conn *c)
 {
 	if (!c->in_map[SIDE_CLIENT] || c->why_late || flow_state(c->rec) != FLOW_DENY)
 		return false;
+	if (c->rec->v.reason == REASON_POLICY)
+		set_rule(c, c->rec->v.rule);
 	conn_deny(c, c->rec->v.reason);
 	return true;
 }
 
-/* true: enforce = no lets it through, and the log says so. */
+/* true: enforce = no, for all or for the rule that denies, lets it through; the log says so. */
 static bool only_reported(struct conn *c, unsigned why)
 {
-	if (conf(c)->enforce)
+	if (conf(c)->enforce && !(c->on_trial && why == REASON_POLICY))
 		return false;
 	c->reason = why;
 	c->enforced = false;
@@ -499,6 +501,7 @@ static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
 		policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
 
 	set_rule(c, v.rule);
+	c->on_trial = v.report;
 	return v.allow;
 }
 
@@ -526,6 +529,7 @@ static unsigned ask(struct conn *c)
 	v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
 			 c->original.port);
 	set_rule(c, v.rule);
+	c->on_trial = v.report;
 	return v.allow ? REASON_OK : REASON_POLICY;
 }
 
@@ -880,11 +884,60 @@ static uint32_t flow_group(const struct conn *c)
 	return FLOW_GROUP(policy_head(c->w->policy)->serial, c->group);
 }
 
+/* What the kernel has judged by now it has judged by the policy that ends: the number of a rule
+   means something else in the next. */
+void conn_policy_ends(struct conn *c)
+{
+	uint32_t state = c->in_map[SIDE_CLIENT] ? flow_state(c->rec) : FLOW_NEW;
+
+	if (c->state == CONN_HELLO && !c->judge && state != FLOW_NEW && state != FLOW_LOOK)
+		look_for_verdict(c);
+	else if (c->state == CONN_OPEN)
+		take_late_denial(c);
+}
+
+/* Whether the policy would let this connection begin now. */
+static bool still_allowed(struct conn *c, struct policy_verdict *v)
+{
+	struct in6_addr literal;
+
+	if (c->name_len == 0)
+		*v = policy_judge_addr(c->w->policy, c->group, c->original.ip.s6_addr,
+				       c->original.port);
+	else if (address_literal(c->name, c->name_len, &literal) == 0)
+		*v = policy_judge_addr(c->w->policy, c->group, literal.s6_addr, c->original.port);
+	else
+		*v = policy_judge(c->w->policy, c->group, (const uint8_t *)c->name, c->name_len,
+				  c->original.port);
+	return v->allow || v->report || !conf(c)->enforce;
+}
+
+/* reload_closes_denied: into an open stream no answer can be put. */
+static void end_if_denied(struct conn *c)
+{
+	struct policy_verdict v;
+
+	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying ||
+	    still_allowed(c, &v))
+		return;
+	set_rule(c, v.rule);
+	if (c->state != CONN_OPEN) {
+		conn_deny(c, REASON_POLICY);
+		return;
+	}
+	c->reason = REASON_POLICY;
+	c->allowed = false;
+	c->enforced = true;
+	conn_close(c, REASON_POLICY, true);
+}
+
 void conn_policy_changed(struct conn *c)
 {
 	c->group = policy_group(c->w->policy, c->client.ip.s6_addr);
 	if (c->rec)
 		__atomic_store_n(&c->rec->u[SIDE_CLIENT].group, flow_group(c), __ATOMIC_RELEASE);
+	if (conf(c)->reload_closes_denied)
+		end_if_denied(c);
 }
 
 /* Puts the client's socket into the map; what has come already is judged before it returns. */

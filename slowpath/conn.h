@@ -76,6 +76,7 @@ struct conn {
 	char rule[RULE_NAME];
 	unsigned reason;
 	bool kernel_verdict, counted, connected, enforced, logged, allowed;
+	bool on_trial; /* the rule that speaks last has enforce = no */
 	uint64_t requests;
 
 	struct resolver_query *query;
@@ -98,7 +99,9 @@ void conn_event(struct conn *c, int side);
 void conn_close(struct conn *c, unsigned why, bool reset);
 /* Denies: answers the client as the protocol has it, then closes. */
 void conn_deny(struct conn *c, unsigned why);
-/* The worker has another policy: the client's group is asked for again. */
+/* The worker will have another policy, and has it: the client's group is asked for again. Both may
+   end the connection. */
+void conn_policy_ends(struct conn *c);
 void conn_policy_changed(struct conn *c);
 void conn_info(const struct conn *c, struct flow_info *out);
 /* Bytes carried: up and down, in all and by the kernel. */

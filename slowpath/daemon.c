@@ -110,12 +110,9 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
 {
-	struct daemon *d = arg;
-	char err[ERR_LEN];
-
 	(void)sig;
 	(void)what;
-	reload(d, err);
+	reload_ask(arg, NULL);
 }
 
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
@@ -319,6 +316,17 @@ static void store_listeners(const struct daemon *d)
 		notify_store(fds, listen_fds(&d->listeners, forget, fds), forget);
 }
 
+/* Nobody finds it any more; what was said to it until then has to be known here first. */
+static void end_the_one_before(struct daemon *d, int before)
+{
+	char err[ERR_LEN];
+
+	if (changes_catch_up(d, err) != 0)
+		log_error("%s", err);
+	if (handover_done(before, err, ERR_LEN) != 0)
+		log_error("the sluiced before may still run: %s", err);
+}
+
 static int serve(struct daemon *d, const struct conf *conf, char *err)
 {
 	int before = -1;
@@ -327,12 +335,12 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 	r = r ?: become_user(d, conf, err);
 	r = r ?: start_workers(d);
 	r = r ?: begin_accepting(d, err);
-	if (before >= 0 && r)
+	if (r && before >= 0)
 		close(before);
-	else if (before >= 0 && handover_done(before, err, ERR_LEN) != 0)
-		log_error("the sluiced before may still run: %s", err);
 	if (r)
 		return r;
+	if (before >= 0)
+		end_the_one_before(d, before);
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());
 	if (!r)
@@ -371,6 +379,8 @@ static int start(struct daemon *d, char *err)
 	d->shared.clients = clients_new();
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
+	r = r ?: reload_open(d);
+	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
@@ -384,6 +394,7 @@ static void stop(struct daemon *d)
 {
 	control_close(d->control);
 	watchdog_close(d->watchdog);
+	reload_close(d);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
@@ -402,6 +413,7 @@ static void stop(struct daemon *d)
 	if (d->deadline)
 		event_free(d->deadline);
 	own_close();
+	changes_close(d);
 	if (d->base)
 		event_base_free(d->base);
 	judge_cleanup();

@@ -73,23 +73,6 @@ static enum control_result verb_flows(struct daemon *d, struct control_call *cal
 	return CONTROL_OK;
 }
 
-static enum control_result verb_reload(struct daemon *d, struct control_call *call)
-{
-	char err[ERR_LEN];
-
-	if (!reload(d, err)) {
-		evbuffer_add_printf(call->out, "%s", err);
-		return CONTROL_ERROR;
-	}
-	if (call->json)
-		evbuffer_add_printf(call->out, "{\"rules\":%zu,\"names\":%zu}\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	else
-		evbuffer_add_printf(call->out, "reloaded: %zu rules, %zu names\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	return CONTROL_OK;
-}
-
 static enum control_result verb_explain(struct daemon *d, struct control_call *call)
 {
 	struct question q = { .len = 0 };
@@ -158,6 +141,7 @@ static enum control_result verb_handed_over(struct daemon *d, struct control_cal
 	if (!may_take_over(d, call, &pid))
 		return CONTROL_ERROR;
 	log_info("process %d has taken over", pid);
+	d->replaced = true;
 	daemon_drain(d);
 	return CONTROL_OK;
 }
@@ -172,7 +156,11 @@ static const struct verb {
 	{ "stats", 1, 1, verb_stats, "stats" },
 	{ "flows", 1, 1, verb_flows, "flows" },
 	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
-	{ "reload", 1, 1, verb_reload, "reload" },
+	{ "reload", 1, 1, reload_verb, "reload" },
+	{ "allow", 2, 4, changes_verb_allow, "allow NAME [for TIME]" },
+	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },
+	{ "revoke", 2, 2, changes_verb_revoke, "revoke NAME" },
+	{ "changes", 1, 1, changes_verb_list, "changes" },
 	/* what sluiced -r says, not sluicectl */
 	{ "handover", 2, 2, verb_handover, "handover VERSION" },
 	{ "handed-over", 2, 2, verb_handed_over, "handed-over VERSION" },
