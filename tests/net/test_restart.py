@@ -234,8 +234,8 @@ def failed_replacement_leaves_the_running_one(t):
         another.listen()
         sluice.write()
         assert "another sluiced answers there" in sluice.fail_to_replace()
-        os.unlink(sluice.socket + ".new")
-    sluice.write()
+    assert os.path.exists(sluice.socket + ".new"), "what one that is killed leaves"
+    assert run([sluice.program("sluiced"), "-r", "-t"], check=False).returncode == 2
     ended(t, sluice, sluice.replace())
     in_place(t, sluice)
 
