@@ -136,7 +136,7 @@ int change_file_read(const char *path, struct policy_change **at, size_t *n, cha
 		     size_t err_len)
 {
 	AUTO_FREE struct policy_change *list = calloc(CHANGES_MAX, sizeof(*list));
-	struct lines l = { .f = NULL };
+	struct lines l = { .fd = -1 };
 	size_t count = 0;
 	int r = list ? lines_open(&l, path, true) : -ENOMEM;
 

@@ -14,18 +14,25 @@
 
 #include "slowpath/address.h"
 #include "slowpath/deny.h"
+#include "slowpath/tail.h"
+#include "slowpath/top.h"
 
 #define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
 #define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
 
 static void connect_next(struct conn *c, unsigned last_failure);
 
-uint64_t conn_now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t conn_now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 static const struct conf *conf(const struct conn *c)
@@ -37,6 +44,23 @@ static const struct conf *conf(const struct conn *c)
 static void set_rule(struct conn *c, uint32_t rule)
 {
 	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->w->policy, rule));
+}
+
+static void rule_decided(struct conn *c, uint32_t rule)
+{
+	set_rule(c, rule);
+	policy_hit(c->w->policy, rule, 1);
+}
+
+/* Later requests that the kernel has allowed: to the name of the first. */
+static void count_requests(struct conn *c)
+{
+	uint64_t judged = c->kernel_verdict && c->rec ? c->rec->v.requests : 0;
+
+	if (judged <= c->requests_counted)
+		return;
+	policy_hit(c->w->policy, c->rec->v.rule, judged - c->requests_counted);
+	c->requests_counted = judged;
 }
 
 static void set_timer(struct conn *c, uint64_t ms)
@@ -74,7 +98,8 @@ static const char *path_word(const struct conn *c)
 		       "mixed";
 }
 
-static void write_log(struct conn *c)
+/* What is known of it by now, as the access log has it. */
+static struct access_entry describe(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
 	struct access_entry e = {
@@ -94,17 +119,51 @@ static void write_log(struct conn *c)
 		.requests = c->requests,
 	};
 
-	if (c->logged)
-		return;
-	c->logged = true;
 	if (c->rec && c->rec->v.requests > c->requests)
 		e.requests = c->rec->v.requests;
 	conn_bytes(c, all, kernel);
 	e.bytes_up = all[SIDE_CLIENT];
 	e.bytes_down = all[SIDE_UPSTREAM];
 	clock_gettime(CLOCK_REALTIME, &e.end);
+	return e;
+}
+
+/* A destination that failed has denied nobody anything. */
+static void count_denial(struct conn *c, const struct access_entry *e)
+{
+	char asked[ADDRESS_TEXT];
+
+	if (log_is_denied(e) && e->reason < REASON_UPSTREAM_REFUSED)
+		top_count(c->w->top, &c->client.ip,
+			  e->name[0] ? e->name : address_print(&c->original, false, asked),
+			  e->allowed, conn_now_ms());
+}
+
+static void write_log(struct conn *c)
+{
+	struct access_entry e;
+
+	if (c->logged)
+		return;
+	c->logged = true;
+	e = describe(c);
 	if (c->w->shared->log)
 		access_log_write(c->w->shared->log, &e);
+	count_denial(c, &e);
+	e.event = e.allowed ? "end" : "deny";
+	if (tail_listening())
+		tail_event(&e);
+}
+
+static void tell_open(const struct conn *c)
+{
+	struct access_entry e;
+
+	if (!tail_listening())
+		return;
+	e = describe(c);
+	e.event = "open";
+	tail_event(&e);
 }
 
 static void count_end(struct conn *c)
@@ -195,6 +254,7 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 	close_fd(c, SIDE_UPSTREAM, reset);
 	close_fd(c, SIDE_CLIENT, reset);
 	write_log(c);
+	count_requests(c);
 	count_end(c);
 	pump_free(c);
 	if (c->flow != FLOW_NONE) {
@@ -280,7 +340,7 @@ static bool take_late_denial(struct conn *c)
 	if (!c->in_map[SIDE_CLIENT] || c->why_late || flow_state(c->rec) != FLOW_DENY)
 		return false;
 	if (c->rec->v.reason == REASON_POLICY)
-		set_rule(c, c->rec->v.rule);
+		rule_decided(c, c->rec->v.rule);
 	conn_deny(c, c->rec->v.reason);
 	return true;
 }
@@ -300,12 +360,14 @@ static bool only_reported(struct conn *c, unsigned why)
 static void start_carrying(struct conn *c)
 {
 	event_del(&c->timer);
+	histogram_add(&c->w->stats.connect, now_us() - c->allowed_us);
 	c->connected = true;
 	c->state = CONN_OPEN;
 	c->settled = !c->in_map[SIDE_CLIENT];
 	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS);
 	if (c->kernel_verdict)
 		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
+	tell_open(c);
 	if (!pump(c, SIDE_CLIENT))
 		return;
 	take_late_denial(c);
@@ -474,8 +536,9 @@ static void find_destination(struct conn *c)
 	struct in6_addr literal;
 
 	c->allowed = true;
+	c->allowed_us = now_us();
 	c->state = CONN_RESOLVE;
-	c->connect_by_ms = conn_now_ms() + conf(c)->connect_ms;
+	c->connect_by_ms = c->allowed_us / 1000 + conf(c)->connect_ms;
 	set_timer(c, conf(c)->connect_ms);
 	if (c->name_len == 0 || conf(c)->destination == DESTINATION_ORIGINAL) {
 		connect_one(c, &c->original.ip);
@@ -495,12 +558,20 @@ static void find_destination(struct conn *c)
 
 /* ---- the verdict ---- */
 
+static struct policy_verdict judge_address(const struct conn *c, const struct in6_addr *ip)
+{
+	return policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+}
+
+/* For want of a name. Without an entry it is not the default that denies. */
 static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
 {
-	struct policy_verdict v =
-		policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+	struct policy_verdict v = judge_address(c, ip);
 
-	set_rule(c, v.rule);
+	if (v.rule)
+		rule_decided(c, v.rule);
+	else
+		set_rule(c, 0);
 	c->on_trial = v.report;
 	return v.allow;
 }
@@ -524,11 +595,12 @@ static unsigned ask(struct conn *c)
 	if (j->numeric) {
 		if (address_literal(j->name, j->name_len, &literal) != 0)
 			return REASON_BAD_NAME;
-		return allowed_by_address(c, &literal) ? REASON_OK : REASON_POLICY;
+		v = judge_address(c, &literal);
+	} else {
+		v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
+				 c->original.port);
 	}
-	v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
-			 c->original.port);
-	set_rule(c, v.rule);
+	rule_decided(c, v.rule);
 	c->on_trial = v.report;
 	return v.allow ? REASON_OK : REASON_POLICY;
 }
@@ -611,7 +683,11 @@ static void take_kernel_verdict(struct conn *c)
 
 	c->kernel_verdict = true;
 	c->proto = v->proto;
-	set_rule(c, v->rule);
+	if (v->rule || v->reason == REASON_OK || v->reason == REASON_POLICY)
+		rule_decided(c, v->rule);
+	else
+		set_rule(c, 0);
+	c->requests_counted = 1;
 	c->name_len = v->name_len;
 	memcpy(c->name, v->name, v->name_len);
 	c->name[c->name_len] = '\0';
@@ -892,8 +968,8 @@ void conn_policy_ends(struct conn *c)
 
 	if (c->state == CONN_HELLO && !c->judge && state != FLOW_NEW && state != FLOW_LOOK)
 		look_for_verdict(c);
-	else if (c->state == CONN_OPEN)
-		take_late_denial(c);
+	else if (c->state == CONN_OPEN && !take_late_denial(c))
+		count_requests(c);
 }
 
 /* Whether the policy would let this connection begin now. */
@@ -920,7 +996,7 @@ static void end_if_denied(struct conn *c)
 	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying ||
 	    still_allowed(c, &v))
 		return;
-	set_rule(c, v.rule);
+	rule_decided(c, v.rule);
 	if (c->state != CONN_OPEN) {
 		conn_deny(c, REASON_POLICY);
 		return;

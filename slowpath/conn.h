@@ -77,13 +77,13 @@ struct conn {
 	unsigned reason;
 	bool kernel_verdict, counted, connected, enforced, logged, allowed;
 	bool on_trial; /* the rule that speaks last has enforce = no */
-	uint64_t requests;
+	uint64_t requests, requests_counted;
 
 	struct resolver_query *query;
 	bool resolved; /* the name server was asked, or its answer remembered */
 	struct in6_addr addrs[CONN_ADDRESSES]; /* all of them may be connected to */
 	size_t n_addrs, next_addr;
-	uint64_t connect_by_ms;
+	uint64_t connect_by_ms, allowed_us;
 
 	uint64_t began_ms, first_flight, idle_bytes;
 	unsigned idle_looks;

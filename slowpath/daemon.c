@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,20 +21,24 @@
 #include "slowpath/conn.h"
 #include "slowpath/handover.h"
 #include "slowpath/judge.h"
+#include "slowpath/metrics.h"
 #include "slowpath/notify.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
 
 /* Descriptors beyond two a connection: listeners, maps, logs, control; and of each worker. */
 #define SPARE_FDS 512
 #define WORKER_FDS (2 * SPARE_PIPES + 16)
 #define NEW_SUFFIX ".new" /* of the control socket, until it takes its place */
+/* Larger blocks have a mapping of their own: lists that have grown or gone leave no holes. */
+#define MAPPED_BYTES (1 << 20)
 
 int daemon_check(const char *conf_path)
 {
 	char err[ERR_LEN];
-	struct policy *p = reload_read(conf_path, err);
+	struct policy *p = reload_read_shown(conf_path, err);
 
 	if (!p) {
 		fprintf(stderr, "sluiced: %s\n", err);
@@ -115,6 +120,11 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	reload_ask(arg, NULL);
 }
 
+static void on_change(void *arg)
+{
+	reload_ask(arg, NULL);
+}
+
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -147,7 +157,8 @@ static int open_loop(struct daemon *d)
 			return -ENOMEM;
 	}
 	d->deadline = event_new(d->base, -1, EV_PERSIST, on_drain_look, d);
-	return d->deadline ? 0 : -ENOMEM;
+	d->watch = watch_open(d->base, WATCH_QUIET_MS, on_change, d);
+	return d->deadline && d->watch ? 0 : -ENOMEM;
 }
 
 static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
@@ -341,6 +352,7 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 		return r;
 	if (before >= 0)
 		end_the_one_before(d, before);
+	watch_follow(d->watch, conf); /* as the user that will read them */
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());
 	if (!r)
@@ -367,7 +379,7 @@ static int start(struct daemon *d, char *err)
 	r = notify_passed(&d->passed, err, ERR_LEN); /* before a descriptor of ours has its number */
 	if (r)
 		return r;
-	d->policy = reload_read(d->conf_path, err);
+	d->policy = reload_read_shown(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
 	d->first = policy_ref(d->policy);
@@ -382,23 +394,30 @@ static int start(struct daemon *d, char *err)
 	r = r ?: reload_open(d);
 	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
+	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
 	r = r ?: open_control(d, conf, err);
 	r = r ?: open_listeners(d, conf, err);
+	if (!r && conf->metrics.n)
+		r = metrics_open(&d->metrics, d->base, conf->metrics.at, conf->metrics.n,
+				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
 	return r ?: serve(d, conf, err);
 }
 
 static void stop(struct daemon *d)
 {
-	control_close(d->control);
-	watchdog_close(d->watchdog);
 	reload_close(d);
+	watchdog_close(d->watchdog);
+	watch_close(d->watch);
+	metrics_close(d->metrics);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
 	}
+	tail_close(); /* the last ends are told */
+	control_close(d->control);
 	free(d->workers);
 	listen_free(&d->listeners);
 	passed_free(&d->passed);
@@ -425,12 +444,14 @@ int daemon_run(const char *conf_path, const char *version, bool replace)
 {
 	struct daemon d = { .conf_path = conf_path, .version = version, .replace = replace,
 			    .started = time(NULL) };
-	char err[ERR_LEN] = "";
+	char err[ERR_LEN] = "no_new_privs cannot be set";
 	int r;
 
+	log_open();
 	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 	d.loaded = d.started;
-	r = start(&d, err);
+	r = privilege_never_more() ?: start(&d, err);
 	if (r) {
 		log_error("%s", err);
 	} else {

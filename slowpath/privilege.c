@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The order counts: groups before the user, capabilities last, and nothing by halves.
+// The order counts: groups before the user, capabilities last, and nothing by halves. Who starts
+// as the user (the systemd unit does, with ambient capabilities) has only the last step to go.
+// The bounding set is left as it is: with no_new_privs nothing can be got out of it.
 #include "slowpath/privilege.h"
 
 #include <errno.h>
@@ -31,11 +33,21 @@ static int keep(bool bpf, bool mark)
 	return err;
 }
 
+int privilege_never_more(void)
+{
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
+}
+
+int privilege_none(void)
+{
+	return geteuid() == 0 ? 0 : keep(false, false);
+}
+
 void privilege_give(const char *user, const char *path)
 {
 	struct passwd *pw = user[0] && path[0] ? getpwnam(user) : NULL;
 
-	if (pw && chown(path, pw->pw_uid, pw->pw_gid) != 0)
+	if (pw && geteuid() == 0 && lchown(path, pw->pw_uid, pw->pw_gid) != 0)
 		return; /* it stays behind, which is what happens to one that is killed */
 }
 
@@ -45,6 +57,17 @@ int privilege_check(const char *user, char *err, size_t err_len)
 		return 0;
 	snprintf(err, err_len, "user = %s: no such user", user);
 	return -ENOENT;
+}
+
+static int become(const char *user, const struct passwd *pw)
+{
+	if (geteuid() == pw->pw_uid)
+		return 0;
+	if (prctl(PR_SET_KEEPCAPS, 1) != 0 || initgroups(user, pw->pw_gid) != 0 ||
+	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+		return -errno;
+	return 0;
 }
 
 int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_len)
@@ -57,13 +80,9 @@ int privilege_drop(const char *user, bool bpf, bool mark, char *err, size_t err_
 	pw = getpwnam(user);
 	if (!pw)
 		return -ENOENT;
-	if (geteuid() == pw->pw_uid)
+	if (pw->pw_uid == 0)
 		return 0;
-	if (prctl(PR_SET_KEEPCAPS, 1) != 0 || initgroups(user, pw->pw_gid) != 0 ||
-	    setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
-	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
-		r = -errno;
-	r = r ?: keep(bpf, mark);
+	r = become(user, pw) ?: keep(bpf, mark);
 	if (r)
 		snprintf(err, err_len, "cannot become user %s: %s", user, strerror(-r));
 	return r;

@@ -16,19 +16,39 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "slowpath/notify.h"
+#include "slowpath/progress.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
 
-struct policy *reload_read(const char *path, char *err)
+static struct policy *read_policy(const char *path, struct progress *progress, char *err)
 {
-	struct conf *conf = conf_read(path, err, ERR_LEN);
+	struct conf *conf = conf_read_shown(path, &progress->to, err, ERR_LEN);
 	struct policy *p;
 
+	progress_end(progress); /* before anything else is written */
 	if (!conf)
 		return NULL;
+	for (size_t i = 0; i < conf->warnings.n; i++)
+		log_warn("%s", conf->warnings.at[i]);
 	p = policy_new(conf, err, ERR_LEN);
 	if (!p)
 		conf_free(conf);
 	return p;
+}
+
+struct policy *reload_read(const char *path, char *err)
+{
+	struct progress none = { .fd = -1 };
+
+	return read_policy(path, &none, err);
+}
+
+struct policy *reload_read_shown(const char *path, char *err)
+{
+	struct progress progress;
+
+	progress_begin(&progress, STDERR_FILENO);
+	return read_policy(path, &progress, err);
 }
 
 static bool same_listeners(const struct conf *a, const struct conf *b)
@@ -43,11 +63,18 @@ static bool same_listeners(const struct conf *a, const struct conf *b)
 	return true;
 }
 
+static bool same_metrics(const struct conf_metrics *a, const struct conf_metrics *b)
+{
+	return a->n == b->n && (a->n == 0 || memcmp(a->at, b->at, a->n * sizeof(*a->at)) == 0);
+}
+
 /* What a reload does not change is said, so that nobody waits for it. */
 static void warn_of_restart(const struct conf *old, const struct conf *new)
 {
 	if (!same_listeners(old, new))
 		log_warn("reload: changed [listener] sections need a restart");
+	if (!same_metrics(&old->metrics, &new->metrics))
+		log_warn("reload: a changed [metrics] section needs a restart");
 	if (strcmp(old->user, new->user) || old->workers != new->workers ||
 	    old->fastpath != new->fastpath || old->max_connections != new->max_connections ||
 	    old->max_per_client != new->max_per_client ||
@@ -105,10 +132,21 @@ static void tell(struct waiters *list, bool ok, const char *text)
 	}
 }
 
+static void count(struct daemon *d, bool ok)
+{
+	d->reloads++;
+	d->reloads_failed += !ok;
+	d->reload_failed = !ok;
+}
+
 static void finish_with_error(struct loader *l, const char *text)
 {
+	char note[ERR_LEN + 64];
+
 	log_error("reload: %s; the old configuration stays", text);
-	daemon_tell_ready(l->d);
+	count(l->d, false);
+	snprintf(note, sizeof(note), "failed, the old configuration stays: %s", text);
+	tail_note("reload", note);
 	tell(&l->now, false, text);
 }
 
@@ -139,15 +177,16 @@ static void start_load(struct loader *l)
 	int err;
 
 	l->again = false;
-	if (!l->d->stopping)
-		notify_reloading();
 	take_waiters(l);
 	l->serial = ++l->d->serial;
+	if (!l->d->stopping)
+		notify_reloading();
 	err = start_thread(l);
-	if (err)
+	l->running = err == 0;
+	if (err) {
 		finish_with_error(l, strerror(err));
-	else
-		l->running = true;
+		daemon_tell_ready(l->d);
+	}
 }
 
 /* ---- in force ---- */
@@ -156,6 +195,8 @@ void reload_set_policy(struct daemon *d, struct policy *p)
 {
 	for (unsigned i = 0; i < d->n_workers; i++)
 		worker_call(&d->workers[i], worker_set_policy, p);
+	if (policy_inherit_hits(p, d->policy) != 0)
+		log_warn("no memory: rules are counted from now on");
 	policy_unref(d->policy);
 	d->policy = p;
 }
@@ -173,8 +214,19 @@ static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
 	}
 	warn_of_restart(d->shared.start, policy_conf(p));
 	reload_set_policy(d, p);
+	watch_follow(d->watch, policy_conf(p));
 	d->loaded = time(NULL);
 	return true;
+}
+
+static void say_reloaded(const struct daemon *d)
+{
+	char text[ERR_LEN];
+
+	snprintf(text, sizeof(text), "%.400s: %zu rules, %zu names", d->conf_path,
+		 policy_rules(d->policy), policy_names(d->policy));
+	log_info("reloaded %s", text);
+	tail_note("reload", text);
 }
 
 static void on_loaded(evutil_socket_t fd, short what, void *arg)
@@ -192,12 +244,12 @@ static void on_loaded(evutil_socket_t fd, short what, void *arg)
 	if (!read || !put_in_force(l->d, read, l->err)) {
 		finish_with_error(l, l->err);
 	} else {
-		log_info("reloaded %s: %zu rules, %zu names", l->d->conf_path,
-			 policy_rules(l->d->policy), policy_names(l->d->policy));
-		daemon_tell_ready(l->d);
+		say_reloaded(l->d);
+		count(l->d, true);
 		tell(&l->now, true, "");
 	}
 	policy_unref(read);
+	daemon_tell_ready(l->d);
 	if (l->again)
 		start_load(l);
 }

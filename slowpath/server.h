@@ -14,6 +14,7 @@
 
 #include "slowpath/control.h"
 #include "slowpath/listen.h"
+#include "slowpath/watch.h"
 #include "slowpath/watchdog.h"
 #include "slowpath/worker.h"
 
@@ -37,15 +38,19 @@ struct daemon {
 	struct control *control;
 	struct loader *loader;
 	struct changes *changes;     /* said at run time */
+	struct watch *watch;
 	char fastpath_reason[ERR_LEN];
 	struct passed passed; /* sockets that were open before us, until they are dealt out */
 	struct listen_set listeners;
 	struct watchdog *watchdog;
 	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
 	bool replace;  /* the daemon that runs now */
-	bool replaced; /* by another, to which the kept files belong from then on */
 	bool stopping;
+	bool handed_over; /* another process has our place: what is kept in files is its */
 	time_t started, loaded;
+	struct metrics *metrics;     /* NULL: no [metrics] */
+	uint64_t reloads, reloads_failed;
+	bool reload_failed;	     /* the last one */
 };
 
 /* ---- daemon.c ---- */
@@ -59,6 +64,8 @@ void daemon_tell_ready(const struct daemon *d);
 
 /* The file and all it names, compiled. NULL and a line in err (ERR_LEN). Any thread. */
 struct policy *reload_read(const char *path, char *err);
+/* The same, and a terminal at stderr is told how far it is. */
+struct policy *reload_read_shown(const char *path, char *err);
 
 int reload_open(struct daemon *d); /* 0 or -errno */
 void reload_close(struct daemon *d); /* waits for a load that is running */
@@ -95,6 +102,15 @@ enum control_result changes_verb_allow(struct daemon *d, struct control_call *ca
 enum control_result changes_verb_deny(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_revoke(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_list(struct daemon *d, struct control_call *call);
+
+/* ---- snapshot.c ---- */
+
+void snapshot_stats(struct daemon *d, struct stats *s);
+void snapshot_status(const struct daemon *d, struct status *s);
+/* The hits of the policy's rules: how many, and an array to be freed, or NULL. */
+size_t snapshot_rules(const struct daemon *d, struct rule_hits **out);
+/* A metrics_writer; arg is the struct daemon. */
+void snapshot_metrics(void *arg, struct evbuffer *out);
 
 /* ---- verbs.c ---- */
 

@@ -19,9 +19,12 @@ packages_demo=(
 
 # what the tests start, beside that
 packages_test=(
-	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev nftables nodejs patch
-	python3 strace wget xz-utils
+	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev logrotate nftables nodejs
+	patch python3 strace systemd wget xz-utils
 )
+
+# what builds and tries the Debian package, beside packages_build
+packages_package=(debhelper dpkg-dev lintian logrotate python3 systemd util-linux)
 
 # what tests/bench compares with and measures with, beside packages_demo
 packages_bench=(

@@ -83,23 +83,51 @@ def off_needs_no_capability(t):
     is_forbidden(t, get("denied.test"), port=80)
 
 
-def ids(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+CAPS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+NET_ADMIN, BPF = 1 << 12, 1 << 39
+
+
+def ids(status):
+    with open(status, encoding="ascii") as f:
         text = f.read()
-    return {key: re.search(rf"^{key}:\s*(.*)$", text, re.M)[1].split()
-            for key in ("Uid", "Gid", "Groups", "CapEff")}
+    return {key: re.search(rf"^{key}:[ \t]*(.*)$", text, re.M)[1].split()
+            for key in ("Name", "Uid", "Gid", "Groups", "NoNewPrivs", *CAPS)}
+
+
+def keeps_only(sluice, kept):
+    """What each thread of the daemon is and may. The one that writes the log may nothing."""
+    threads = [ids(f"/proc/{sluice.pid}/task/{task}/status")
+               for task in os.listdir(f"/proc/{sluice.pid}/task")]
+    assert len(threads) == 4, f"not the main thread, the log's and two workers: {threads}"
+    for now in threads:
+        assert set(now["Uid"]) == {"65534"} and set(now["Gid"]) == {"65534"}, now
+        assert set(now["Groups"]) <= {"65534"}, now
+        assert now["NoNewPrivs"] == ["1"], now
+        assert all(int(now[key][0], 16) == 0 for key in ("CapInh", "CapAmb")), now
+    held = sorted(tuple(int(now[key][0], 16) for key in ("CapPrm", "CapEff")) for now in threads)
+    assert held == sorted([(0, 0)] + [(kept, kept)] * 3), threads
+
+
+def reloads(t, sluice):
+    sluice.rewrite({"rule new.allow": "unlisted.test"})
+    done = sluice.ctl("reload")
+    assert done.returncode == 0, done
+    is_allowed(t, "unlisted.test")
+    t.logged(name="unlisted.test", reason="ok")
+
+
+def folder_for_nobody(t, name):
+    folder = t.lab.path(name)
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o777)
+    return folder
 
 
 @test(core=True, daemon=False)
 def user_is_dropped_and_all_works(t):
-    folder = t.lab.path("dropped")
-    os.makedirs(folder, exist_ok=True)
-    os.chmod(folder, 0o777)
+    folder = folder_for_nobody(t, "dropped")
     sluice = t.own(changes={"sluice.user": "nobody", "sluice.control": f"{folder}/sock"})
-    now = ids(sluice.pid)
-    assert set(now["Uid"]) == {"65534"} and set(now["Gid"]) == {"65534"}, now
-    assert set(now["Groups"]) <= {"65534"}, now
-    assert int(now["CapEff"][0], 16) & (1 << 21) == 0, f"CAP_SYS_ADMIN is kept: {now}"
+    keeps_only(sluice, BPF if t.mode == "on" else 0)
     assert sluice.ask("status")["fastpath"] == t.mode
     for _ in range(3):
         is_allowed(t, "allowed.test")
@@ -111,10 +139,41 @@ def user_is_dropped_and_all_works(t):
     hello = tls.handmade_hello(b"denied.test")
     is_denied(t, tls.reframe(hello, [40]))
     t.logged(name="denied.test", reason="policy")
-    sluice.rewrite({"rule new.allow": "unlisted.test"})
-    done = sluice.ctl("reload")
-    assert done.returncode == 0, done
-    is_allowed(t, "unlisted.test")
+    reloads(t, sluice)
+
+
+@test(families=(4,), daemon=False)
+def started_as_the_user_it_keeps_no_more(t):
+    """As by the unit: with the capabilities of the start, and those of a mark to keep."""
+    folder = folder_for_nobody(t, "started")
+    caps = "+bpf,+perfmon,+net_admin,+net_bind_service"
+    sluice = t.own(start=False, changes={
+        "sluice.user": "nobody", "sluice.control": f"{folder}/sock", "sluice.pin": "",
+        "sluice.mark": "7"}, wrap=[
+            t.tool("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups",
+            f"--inh-caps={caps}", f"--ambient-caps={caps}", "--"])
+    with open(sluice.log.path, "ab") as f:
+        os.fchown(f.fileno(), 65534, 65534)
+    sluice.start()
+    keeps_only(sluice, NET_ADMIN | (BPF if t.mode == "on" else 0))
+    is_allowed(t, "allowed.test")
+    t.logged(name="allowed.test", reason="ok")
+    reloads(t, sluice)
+
+
+@test(modes=("off",), families=(4,), daemon=False)
+def what_a_link_leads_to_is_not_given_away(t):
+    """A user who owns the log's folder could have /etc for it."""
+    folder = folder_for_nobody(t, "links")
+    target, link = t.lab.path("links.target"), f"{folder}/log"
+    with open(target, "wb"):
+        pass
+    os.symlink(target, link)
+    sluice = t.own(changes={"sluice.user": "nobody", "sluice.control": f"{folder}/sock",
+                            "sluice.access_log": link})
+    assert os.lstat(link).st_uid == 65534 and os.stat(target).st_uid == 0
+    sluice.stop()
+    os.unlink(link)
 
 
 @test(core=True, modes=("on",), families=(4,), daemon=False)
