@@ -363,6 +363,21 @@ int changes_open(struct daemon *d, char *err)
 	return put_kept(d, err);
 }
 
+int changes_catch_up(struct daemon *d, char *err)
+{
+	struct policy_change *at = NULL;
+	size_t n = 0;
+	int r = path_of(d)[0] ? change_file_read(path_of(d), &at, &n, err, ERR_LEN) : 0;
+
+	if (r || !path_of(d)[0])
+		return r;
+	free(d->changes->at);
+	d->changes->at = at;
+	d->changes->n = n;
+	arm_expiry(d);
+	return put_in_force(d, err);
+}
+
 void changes_close(struct daemon *d)
 {
 	if (!d->changes)

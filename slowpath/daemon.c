@@ -327,6 +327,17 @@ static void store_listeners(const struct daemon *d)
 		notify_store(fds, listen_fds(&d->listeners, forget, fds), forget);
 }
 
+/* Nobody finds it any more; what was said to it until then has to be known here first. */
+static void end_the_one_before(struct daemon *d, int before)
+{
+	char err[ERR_LEN];
+
+	if (changes_catch_up(d, err) != 0)
+		log_error("%s", err);
+	if (handover_done(before, err, ERR_LEN) != 0)
+		log_error("the sluiced before may still run: %s", err);
+}
+
 static int serve(struct daemon *d, const struct conf *conf, char *err)
 {
 	int before = -1;
@@ -335,12 +346,12 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 	r = r ?: become_user(d, conf, err);
 	r = r ?: start_workers(d);
 	r = r ?: begin_accepting(d, err);
-	if (before >= 0 && r)
+	if (r && before >= 0)
 		close(before);
-	else if (before >= 0 && handover_done(before, err, ERR_LEN) != 0)
-		log_error("the sluiced before may still run: %s", err);
 	if (r)
 		return r;
+	if (before >= 0)
+		end_the_one_before(d, before);
 	watch_follow(d->watch, conf); /* as the user that will read them */
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());

@@ -179,7 +179,8 @@ static void start_load(struct loader *l)
 	l->again = false;
 	take_waiters(l);
 	l->serial = ++l->d->serial;
-	notify_reloading();
+	if (!l->d->stopping)
+		notify_reloading();
 	err = start_thread(l);
 	l->running = err == 0;
 	if (err) {

@@ -44,7 +44,7 @@ struct daemon {
 	struct listen_set listeners;
 	struct watchdog *watchdog;
 	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
-	bool replace;		      /* the daemon that runs now */
+	bool replace;  /* the daemon that runs now */
 	bool stopping;
 	bool handed_over; /* another process has our place: what is kept in files is its */
 	time_t started, loaded;
@@ -94,6 +94,8 @@ void reload_set_policy(struct daemon *d, struct policy *p);
 
 int changes_open(struct daemon *d, char *err); /* 0 or -errno and a line; reads what was kept */
 void changes_close(struct daemon *d);
+/* Reads again what the process before has kept meanwhile. 0, or -errno and a line. */
+int changes_catch_up(struct daemon *d, char *err);
 /* p with the changes of now in place of its own, a new reference; NULL and a line in err. */
 struct policy *changes_added(const struct daemon *d, const struct policy *p, char *err);
 enum control_result changes_verb_allow(struct daemon *d, struct control_call *call);

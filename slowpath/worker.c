@@ -85,6 +85,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 /* Who waits in the queue has been told that he is connected. */
 static void accept_queued(struct worker *w)
 {
+	w->paused = false; /* there may be descriptors again, and it is the last time */
 	for (size_t i = 0; i < w->n_listeners; i++)
 		for (int k = 0; k < LISTEN_BACKLOG && !w->paused; k++)
 			if (!accept_one(w->listeners[i]))

@@ -178,6 +178,32 @@ def open_connections_finish_in_the_process_before(t):
     sluice.check_stderr()
 
 
+@test(modes=("off",), **ONCE)
+def entries_of_run_time_are_those_of_the_next_one(t):
+    """The one before still counts their time, for its connections, but keeps them no more."""
+    path = t.lab.path("kept")
+    sluice = t.own(changes={"policy.changes": path})
+    with crowd.server(t), crowd.clients(t, opening(), "-n", 1, "-h", "-u", 1, "-d", 1) as held:
+        t.until(lambda: held.look()["greeted"] == 1, 20, "it is open")
+        assert sluice.ctl("allow", "unlisted.test", "for",
+                          f"{round(2 * t.scale)}s").returncode == 0
+        assert sluice.ctl("allow", "first.allowed.test").returncode == 0
+        before = sluice.replace()
+        is_allowed(t, "unlisted.test")
+        sluice.ctl("revoke", "unlisted.test")
+        assert sluice.ctl("allow", "second.allowed.test").returncode == 0
+        t.until(lambda: "allow unlisted.test is over" in sluice.stderr(), 20,
+                "its time is over for the one before")
+        assert [c["name"] for c in sluice.ask("changes")] == ["first.allowed.test",
+                                                              "second.allowed.test"]
+        with open(path, encoding="ascii") as f:
+            kept = f.read()
+        assert "second.allowed.test" in kept and "unlisted.test" not in kept, kept
+        held.tell("go")
+        crowd.all_well(held.end(), 1)
+    ended(t, sluice, before)
+
+
 @test(core=True, **ONCE)
 def failed_replacement_leaves_the_running_one(t):
     """Wherever it fails, it exits with 1 and a reason, and nothing has changed."""
@@ -208,8 +234,8 @@ def failed_replacement_leaves_the_running_one(t):
         another.listen()
         sluice.write()
         assert "another sluiced answers there" in sluice.fail_to_replace()
-        os.unlink(sluice.socket + ".new")
-    sluice.write()
+    assert os.path.exists(sluice.socket + ".new"), "what one that is killed leaves"
+    assert run([sluice.program("sluiced"), "-r", "-t"], check=False).returncode == 2
     ended(t, sluice, sluice.replace())
     in_place(t, sluice)
 
