@@ -196,6 +196,8 @@ static int close_section(struct reading *g)
 		err = conf_fail(&g->r, "group '%s' has no networks", group->name);
 	if (g->id == SECTION_RULE)
 		err = check_rule(g, g->base);
+	if (g->id == SECTION_METRICS && keys_default_metrics(g->r.conf) != 0)
+		err = conf_no_memory(&g->r);
 	if (!err)
 		g->r.line = line;
 	return err;
@@ -398,6 +400,23 @@ static int check_members(struct reading *g)
 			 g->r.conf->groups[other->group].name, other->line);
 }
 
+/* One port cannot be both; at start the listener would have it already. */
+static int check_metrics(struct reading *g)
+{
+	const struct conf *c = g->r.conf;
+
+	g->r.line = 0;
+	for (size_t i = 0; i < c->metrics.n; i++)
+		for (size_t k = 0; k < c->n_listeners; k++)
+			for (size_t j = 0; j < c->listeners[k].n; j++)
+				if (memcmp(&c->metrics.at[i], &c->listeners[k].at[j],
+					   sizeof(*c->metrics.at)) == 0)
+					return conf_fail(&g->r, "an address of [metrics] is one of "
+								"listener '%s'",
+							 c->listeners[k].name);
+	return 0;
+}
+
 static int finish(struct reading *g)
 {
 	int err = close_section(g);
@@ -410,6 +429,7 @@ static int finish(struct reading *g)
 		return conf_fail(&g->r, "no [listener NAME] section");
 	err = resolve_groups(g);
 	err = err ?: check_members(g);
+	err = err ?: check_metrics(g);
 	g->r.line = 0;
 	return err ?: keys_default_page(&g->r);
 }
@@ -425,7 +445,8 @@ static int begin(struct reading *g, const char *path)
 	g->id = SECTION_COUNT;
 	g->r.folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
 	c->sources.at = conf_grow(NULL, 0, sizeof(*c->sources.at));
-	if (!g->r.folder || !c->sources.at)
+	c->stamps = conf_grow(NULL, 0, sizeof(*c->stamps));
+	if (!g->r.folder || !c->sources.at || !c->stamps)
 		return -ENOMEM;
 	c->sources.at[0] = strdup(path);
 	if (!c->sources.at[0])
@@ -448,11 +469,32 @@ static void end(struct reading *g)
 	tdestroy(g->met, free);
 }
 
-struct conf *conf_read(const char *path, char *err, size_t err_len)
+/* The room that names grew into doubles; what they do not need of it is given back. */
+static void *shrunk(void *array, size_t bytes)
+{
+	void *smaller = bytes ? realloc(array, bytes) : NULL;
+
+	return smaller ? smaller : array;
+}
+
+static void give_back(struct conf *c)
+{
+	c->text = shrunk(c->text, c->text_len);
+	for (size_t i = 0; i < c->n_rules; i++) {
+		struct conf_rule *rule = &c->rules[i];
+
+		rule->names = shrunk(rule->names, rule->n_names * sizeof(*rule->names));
+		rule->nets = shrunk(rule->nets, rule->n_nets * sizeof(*rule->nets));
+	}
+}
+
+struct conf *conf_read_shown(const char *path, const struct conf_progress *progress, char *err,
+			     size_t err_len)
 {
 	static const struct feed_calls calls = { .section = on_section, .key = on_key };
 	struct conf *c = calloc(1, sizeof(*c));
-	struct reading g = { .r = { .conf = c, .err = err, .err_len = err_len } };
+	struct reading g = { .r = { .conf = c, .err = err, .err_len = err_len,
+				    .progress = progress } };
 	int failed;
 
 	snprintf(err, err_len, "%s: out of memory", path);
@@ -466,9 +508,32 @@ struct conf *conf_read(const char *path, char *err, size_t err_len)
 		conf_free(c);
 		return NULL;
 	}
+	give_back(c);
 	if (err_len)
 		*err = '\0';
 	return c;
+}
+
+struct conf *conf_read(const char *path, char *err, size_t err_len)
+{
+	return conf_read_shown(path, NULL, err, err_len);
+}
+
+bool conf_is_current(const struct conf *c)
+{
+	for (size_t i = 0; i < c->sources.n; i++) {
+		struct stat st;
+		struct stamp now;
+
+		if (!c->stamps[i].regular)
+			continue;
+		if (stat(c->sources.at[i], &st) != 0)
+			return false;
+		now = stamp_of(&st);
+		if (!stamp_same(&now, &c->stamps[i]))
+			return false;
+	}
+	return true;
 }
 
 static void free_strings(struct string_list *s)
@@ -502,6 +567,7 @@ void conf_free(struct conf *c)
 	for (size_t i = 0; i < c->n_rules; i++)
 		free_rule(&c->rules[i]);
 	free(c->listeners);
+	free(c->metrics.at);
 	free(c->groups);
 	free(c->rules);
 	free(c->user);
@@ -515,6 +581,8 @@ void conf_free(struct conf *c)
 	free_strings(&c->nameservers);
 	free(c->hosts);
 	free(c->text);
+	free(c->stamps);
 	free_strings(&c->sources);
+	free_strings(&c->warnings);
 	free(c);
 }

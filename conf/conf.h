@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "conf/stamp.h"
+
 enum conf_fastpath { FASTPATH_AUTO, FASTPATH_ON, FASTPATH_OFF };
 enum conf_log_format { LOG_SQUID, LOG_JSON };
 enum conf_destination { DESTINATION_NAMED, DESTINATION_ORIGINAL };
@@ -41,6 +43,12 @@ struct port_range {
 struct conf_listener {
 	char *name;
 	struct sockaddr_storage *at; /* one socket each and worker; IPv6 ones are v6 only */
+	size_t n;
+};
+
+/* [metrics] */
+struct conf_metrics {
+	struct sockaddr_storage *at; /* none: nothing listens */
 	size_t n;
 };
 
@@ -102,6 +110,8 @@ struct conf {
 	struct conf_listener *listeners;
 	size_t n_listeners;
 
+	struct conf_metrics metrics;
+
 	/* [timeouts] */
 	unsigned hello_ms, connect_ms, idle_ms, drain_ms;
 
@@ -115,6 +125,7 @@ struct conf {
 	char *deny_page;
 	char *deny_page_text; /* content of deny_page; built-in if that is empty, or not given and
 				 missing. %h name, %r reason, %% percent: filled in by slowpath */
+	bool watch_lists;
 
 	/* [tls], [http] */
 	bool no_sni_allow;
@@ -133,6 +144,8 @@ struct conf {
 	char *text; /* the bytes of all names */
 	size_t text_len;
 	struct string_list sources; /* file names, [0] is the INI file */
+	struct stamp *stamps;	    /* of each source, as it was read */
+	struct string_list warnings; /* `file:line: ...` about what is no error; for the log */
 };
 
 /*
@@ -142,6 +155,21 @@ struct conf {
  */
 struct conf *conf_read(const char *path, char *err, size_t err_len);
 void conf_free(struct conf *c); /* NULL is fine */
+
+/* Told how far the reading of lists has come, every CONF_PROGRESS_LINES lines of one. */
+struct conf_progress {
+	/* names: in all so far; percent: of the bytes of `file` */
+	void (*fn)(void *ctx, const char *file, uint64_t names, unsigned percent);
+	void *ctx;
+};
+
+#define CONF_PROGRESS_LINES 65536
+
+/* conf_read() that tells how far it is; progress or its fn may be NULL. */
+struct conf *conf_read_shown(const char *path, const struct conf_progress *progress, char *err,
+			     size_t err_len);
+/* The files it was read from are still what they were. */
+bool conf_is_current(const struct conf *c);
 
 /* "192.0.2.0/24", "2001:db8::1"; a bare address is a full prefix, host bits must be zero. */
 int cidr_parse(const char *text, struct cidr *out); /* 0 or -EINVAL, out untouched */

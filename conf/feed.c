@@ -150,7 +150,7 @@ static int next_line(struct feed *f, bool *section)
 	if (got != 0)
 		f->r->line = f->lines.number;
 	if (got < 0)
-		return conf_fail(f->r, "%s", lines_error(got));
+		return conf_fail_lines(f->r, got);
 	return got == 0 ? 1 : take_line(f, section);
 }
 
@@ -192,6 +192,7 @@ int feed_ini(struct conf_reader *r, const char *path, const struct feed_calls *c
 		conf_fail(r, "cannot read it: %s", lines_error(err));
 		return err;
 	}
+	r->conf->stamps[0] = f.lines.stamp;
 	f.rest = f.nothing;
 	err = ini_parse_stream(on_read, &f, on_key, &f);
 	lines_close(&f.lines);

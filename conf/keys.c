@@ -27,6 +27,7 @@
 #define WORKERS_MAX 1024
 #define DAY_MS 86400000u
 #define WORDS_TEXT 128
+#define METRICS_ADDRESS "127.0.0.1:9465"
 
 static const char builtin_page[] =
 	"<!DOCTYPE html>\n"
@@ -196,19 +197,19 @@ static int set_duration(struct conf_reader *r, const struct key *k, void *field,
 
 static int read_page(const char *path, char **out)
 {
-	AUTO_FREE char *text = malloc(PAGE_MAX + 2);
+	AUTO_FREE char *text = malloc(PAGE_MAX + 1);
 	struct lines l; /* for its way of opening */
-	size_t n;
+	size_t n = 0;
 	int err = text ? lines_open(&l, path, true) : -ENOMEM;
 
 	if (err)
 		return err;
-	n = fread(text, 1, PAGE_MAX + 1, l.f);
-	err = ferror(l.f) ? -EIO : n > PAGE_MAX ? -EFBIG : memchr(text, 0, n) ? -EILSEQ : 0;
+	err = lines_rest(&l, text, PAGE_MAX, &n);
 	lines_close(&l);
 	if (err)
 		return err;
-	text[n] = '\0';
+	if (memchr(text, '\0', n))
+		return -EILSEQ;
 	*out = TAKE(text);
 	return 0;
 }
@@ -280,6 +281,44 @@ static int set_listen(struct conf_reader *r, const struct key *k, void *field, c
 {
 	(void)k;
 	return conf_each(r, value, add_listen, field);
+}
+
+static int add_metrics(struct conf_reader *r, void *arg, char *item)
+{
+	struct conf_metrics *m = arg;
+	struct sockaddr_storage ss;
+	void *grown;
+
+	if (value_address(item, &ss) != 0)
+		return conf_fail(r, "'%s' is not ADDRESS:PORT or [ADDRESS]:PORT", item);
+	for (size_t i = 0; i < m->n; i++)
+		if (memcmp(&m->at[i], &ss, sizeof(ss)) == 0)
+			return conf_fail(r, "'%s' is given twice", item);
+	grown = conf_grow(m->at, m->n, sizeof(*m->at));
+	if (!grown)
+		return conf_no_memory(r);
+	m->at = grown;
+	m->at[m->n++] = ss;
+	return 0;
+}
+
+static int set_metrics(struct conf_reader *r, const struct key *k, void *field, const char *value)
+{
+	(void)k;
+	return conf_each(r, value, add_metrics, field);
+}
+
+int keys_default_metrics(struct conf *c)
+{
+	struct conf_metrics *m = &c->metrics;
+
+	if (m->n)
+		return 0;
+	m->at = malloc(sizeof(*m->at));
+	if (!m->at)
+		return -ENOMEM;
+	m->n = 1;
+	return value_address(METRICS_ADDRESS, m->at);
 }
 
 static int parse_net(struct conf_reader *r, const char *item, struct cidr *out)
@@ -450,8 +489,8 @@ const struct section conf_sections[SECTION_COUNT] = {
 	[SECTION_SLUICE] = { "sluice", false },	  [SECTION_LISTENER] = { "listener", true },
 	[SECTION_TIMEOUTS] = { "timeouts", false }, [SECTION_POLICY] = { "policy", false },
 	[SECTION_TLS] = { "tls", false },	  [SECTION_HTTP] = { "http", false },
-	[SECTION_RESOLVER] = { "resolver", false }, [SECTION_CLIENTS] = { "clients", true },
-	[SECTION_RULE] = { "rule", true },
+	[SECTION_RESOLVER] = { "resolver", false }, [SECTION_METRICS] = { "metrics", false },
+	[SECTION_CLIENTS] = { "clients", true },	  [SECTION_RULE] = { "rule", true },
 };
 
 #define IN(field_) .field = offsetof(struct conf, field_)
@@ -491,6 +530,7 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_POLICY, "private_networks", set_nets, IN(private_networks), LIST },
 	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .words = words_deny_tls },
 	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .empty = true },
+	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .words = value_yes_no },
 
 	{ SECTION_TLS, "no_sni", set_flag, IN(no_sni_allow), .words = words_allow },
 	{ SECTION_TLS, "min_version", set_version, IN(min_version), .words = words_version },
@@ -499,6 +539,8 @@ const struct key conf_keys[KEY_COUNT] = {
 
 	{ SECTION_RESOLVER, "nameservers", set_servers, IN(nameservers), LIST },
 	{ SECTION_RESOLVER, "hosts", set_input, IN(hosts), .empty = true },
+
+	{ SECTION_METRICS, "address", set_metrics, IN(metrics), .list = true },
 
 	{ SECTION_CLIENTS, "networks", set_members, WHOLE, LIST },
 

@@ -20,6 +20,7 @@ enum section_id {
 	SECTION_TLS,
 	SECTION_HTTP,
 	SECTION_RESOLVER,
+	SECTION_METRICS,
 	SECTION_CLIENTS,
 	SECTION_RULE,
 	SECTION_COUNT
@@ -43,11 +44,13 @@ struct key {
 	bool empty;		  /* may be empty */
 };
 
-#define KEY_COUNT 35
+#define KEY_COUNT 37
 extern const struct key conf_keys[KEY_COUNT];
 
 /* Fills in what the file need not say. 0 or -ENOMEM. */
 int keys_defaults(struct conf *c);
+/* A [metrics] section has ended: where it listens if it does not say. 0 or -ENOMEM. */
+int keys_default_metrics(struct conf *c);
 /* The page behind deny_page if no key named one. 0, or an error after conf_fail(). */
 int keys_default_page(struct conf_reader *r);
 

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Lines of a file. Not fgets(): that cannot tell a NUL from the end of its line, and cuts a
-// long one in two; not getline(): that takes whatever memory a file without newlines asks for.
+// Lines of a file, in large blocks. Not fgets(): that cannot tell a NUL from the end of its
+// line, and cuts a long one in two; not getline(): that takes whatever memory a file without
+// newlines asks for. A list that someone writes to while it is read would be half of one and
+// half of another, so at its end a file must be what it was at the beginning.
 #include "conf/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
 #define BOM "\xef\xbb\xbf"
+#define ROOM 262144 /* bytes read at a time; must hold a line and its end */
 
-static int check_kind(int fd, bool regular)
+_Static_assert(ROOM > LINES_MAX + 1, "a line and its end");
+
+static int check_kind(int fd, bool regular, struct stamp *stamp)
 {
 	struct stat st;
 
@@ -21,63 +26,143 @@ static int check_kind(int fd, bool regular)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	return regular && !S_ISREG(st.st_mode) ? -ENOTSUP : 0;
+	*stamp = stamp_of(&st);
+	return regular && !stamp->regular ? -ENOTSUP : 0;
 }
 
 int lines_open(struct lines *l, const char *path, bool regular)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0));
-	AUTO_FREE char *text = malloc(LINES_MAX + 1);
-	FILE *f;
+	struct stamp stamp;
 	int err;
 
+	*l = (struct lines){ .fd = -1 };
 	if (fd < 0)
 		return -errno;
-	err = check_kind(fd, regular);
+	err = check_kind(fd, regular, &stamp);
 	if (err)
 		return err;
-	f = text ? fdopen(fd, "r") : NULL;
-	if (!f)
+	l->room = malloc(ROOM + 1); /* and a NUL */
+	if (!l->room)
 		return -ENOMEM;
-	TAKE_FD(fd);
-	*l = (struct lines){ .f = f, .text = TAKE(text) };
+	l->fd = TAKE_FD(fd);
+	l->path = path;
+	l->stamp = stamp;
 	return 0;
 }
 
-static void finish_line(struct lines *l)
+/* ---- reading ---- */
+
+/* The end was reached: has it been one file all the while? A FIFO has no other answer. */
+static int check_unchanged(const struct lines *l)
 {
+	struct stat now;
+	struct stamp stamp;
+
+	if (!l->stamp.regular)
+		return 0;
+	if (stat(l->path, &now) != 0)
+		return -ESTALE;
+	stamp = stamp_of(&now);
+	if (!stamp_same_file(&stamp, &l->stamp))
+		return -ESTALE;
+	return stamp_same(&stamp, &l->stamp) && l->bytes == (uint64_t)stamp.size ? 0 : -EBUSY;
+}
+
+/* Reads behind what is there. 0 or -errno; l->over at the end. */
+static int fill(struct lines *l)
+{
+	ssize_t got;
+
+	memmove(l->room, l->room + l->at, l->end - l->at);
+	l->end -= l->at;
+	l->at = 0;
+	do
+		got = read(l->fd, l->room + l->end, ROOM - l->end);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	l->end += (size_t)got;
+	l->bytes += (size_t)got;
+	l->over = got == 0;
+	if (l->stamp.regular && l->bytes > (uint64_t)l->stamp.size)
+		return -EBUSY; /* at once: it may grow faster than it is read */
+	return l->over ? check_unchanged(l) : 0;
+}
+
+/* The line's bytes are in l->room; *n of them, not counting its end. 0 or -errno. */
+static int find_end(struct lines *l, size_t *n)
+{
+	char *newline;
+	int err;
+
+	while (!(newline = memchr(l->room + l->at, '\n', l->end - l->at))) {
+		if (l->over || l->end - l->at > LINES_MAX)
+			break;
+		err = fill(l);
+		if (err)
+			return err;
+	}
+	*n = newline ? (size_t)(newline - (l->room + l->at)) : l->end - l->at;
+	return 0;
+}
+
+static void take_line(struct lines *l, size_t n)
+{
+	l->text = l->room + l->at;
+	l->len = n;
+	l->at += n < l->end - l->at ? n + 1 : n;
 	if (l->len > 0 && l->text[l->len - 1] == '\r')
 		l->len--;
 	l->text[l->len] = '\0';
 	if (l->number != 1 || strncmp(l->text, BOM, 3) != 0)
 		return;
 	l->len -= 3;
-	memmove(l->text, l->text + 3, l->len + 1);
+	l->text += 3;
 }
 
 int lines_next(struct lines *l)
 {
 	size_t n = 0;
-	int c;
+	int err = find_end(l, &n);
 
-	l->number++;
-	while ((c = getc_unlocked(l->f)) != EOF && c != '\n') {
-		if (c == '\0')
-			return -EILSEQ;
-		if (n == LINES_MAX)
-			return -E2BIG;
-		l->text[n++] = (char)c;
-	}
-	if (ferror(l->f))
-		return -EIO;
-	if (c == EOF && n == 0) {
-		l->number--;
+	if (err)
+		return err;
+	if (l->at == l->end)
 		return 0;
-	}
-	l->len = n;
-	finish_line(l);
+	if (l->number == UINT32_MAX)
+		return -EOVERFLOW;
+	l->number++;
+	if (memchr(l->room + l->at, '\0', n < LINES_MAX ? n : LINES_MAX))
+		return -EILSEQ;
+	if (n > LINES_MAX)
+		return -E2BIG;
+	take_line(l, n);
 	return 1;
 }
+
+int lines_rest(struct lines *l, char *out, size_t most, size_t *len)
+{
+	size_t n = 0, part;
+	int err;
+
+	while (!l->over) {
+		err = fill(l);
+		if (err)
+			return err;
+		part = l->end - l->at;
+		if (part > most - n)
+			return -EFBIG;
+		memcpy(out + n, l->room + l->at, part);
+		n += part;
+		l->at = l->end;
+	}
+	out[n] = '\0';
+	*len = n;
+	return 0;
+}
+
+/* ---- for people ---- */
 
 const char *lines_error(int err)
 {
@@ -86,17 +171,36 @@ const char *lines_error(int err)
 		return "the line is longer than 65535 bytes";
 	case -EILSEQ:
 		return "the line has a NUL byte";
+	case -EOVERFLOW:
+		return "more than 4294967295 lines";
+	case -EBUSY:
+		return "changed while it was read";
+	case -ESTALE:
+		return "was replaced or removed while it was read";
 	case -ENOTSUP:
+	case -ENXIO: /* open() of a socket */
 		return "not a regular file";
 	default:
 		return strerror(-err);
 	}
 }
 
+bool lines_error_has_line(int err)
+{
+	return err == -E2BIG || err == -EILSEQ || err == -EOVERFLOW;
+}
+
+unsigned lines_percent(const struct lines *l)
+{
+	uint64_t size = (uint64_t)l->stamp.size, done = l->bytes - (l->end - l->at);
+
+	return l->stamp.regular && done < size ? (unsigned)(done * 100 / size) : 100;
+}
+
 void lines_close(struct lines *l)
 {
-	if (l->f)
-		fclose(l->f);
-	free(l->text);
-	*l = (struct lines){ 0 };
+	if (l->fd >= 0)
+		close(l->fd);
+	free(l->room);
+	*l = (struct lines){ .fd = -1 };
 }

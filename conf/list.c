@@ -9,6 +9,7 @@
 
 #include "bpf/name.h"
 #include "common/cleanup.h"
+#include "conf/foreign.h"
 #include "conf/lines.h"
 #include "conf/reader.h"
 #include "conf/value.h"
@@ -75,6 +76,7 @@ static int add_name(struct conf_reader *r, struct target *t, const char *text)
 	uint32_t len = 0, numeric = 0;
 	struct rd in;
 	void *grown;
+	int err;
 
 	if (strncmp(text, "*.", 2) == 0) {
 		name.kind = NAME_BELOW;
@@ -90,9 +92,11 @@ static int add_name(struct conf_reader *r, struct target *t, const char *text)
 	if (!grown)
 		return conf_no_memory(r);
 	rule->names = grown;
-	if (add_text(r, normal, len, &name.text) != 0)
-		return -EINVAL;
+	err = add_text(r, normal, len, &name.text);
+	if (err)
+		return err;
 	rule->names[rule->n_names++] = name;
+	r->names++;
 	return 0;
 }
 
@@ -130,6 +134,7 @@ static int add_net(struct conf_reader *r, struct target *t, const char *text)
 		return conf_no_memory(r);
 	rule->nets = grown;
 	rule->nets[rule->n_nets++] = net;
+	r->names++;
 	return 0;
 }
 
@@ -157,9 +162,12 @@ static bool is_own_entry(const char *name)
 
 static bool is_address(const char *text)
 {
-	AUTO_FREE char *plain = strndup(text, strcspn(text, "%")); /* fe80::1%lo0 */
+	AUTO_FREE char *plain = NULL;
 	struct cidr c;
 
+	if (strcmp(text, "0.0.0.0") == 0 || strcmp(text, "127.0.0.1") == 0) /* nearly all */
+		return true;
+	plain = strndup(text, strcspn(text, "%")); /* fe80::1%lo0 */
 	return plain && !strchr(plain, '/') && cidr_parse(plain, &c) == 0;
 }
 
@@ -178,16 +186,8 @@ static int add_hosts(struct conf_reader *r, struct target *t, char *names)
 	return 0;
 }
 
-static int add_line(struct conf_reader *r, struct target *t, char *line)
+static int add_words(struct conf_reader *r, struct target *t, char *text, char *rest)
 {
-	char *text, *rest;
-
-	line[strcspn(line, "#")] = '\0';
-	text = line + strspn(line, BLANKS);
-	rest = text + strcspn(text, BLANKS);
-	if (*rest)
-		*rest++ = '\0';
-	rest += strspn(rest, BLANKS);
 	if (*rest && is_address(text))
 		return add_hosts(r, t, rest);
 	if (*rest)
@@ -200,15 +200,48 @@ static int add_line(struct conf_reader *r, struct target *t, char *line)
 	return add_one(r, t, text);
 }
 
+static int wrong_format(struct conf_reader *r, const char *format)
+{
+	if (format)
+		conf_fail_more(r, "; the file looks like %s, which is not read", format);
+	return -EINVAL;
+}
+
+static int add_line(struct conf_reader *r, struct target *t, char *line)
+{
+	char *hash = strchr(line, '#'), *text, *rest;
+	int err;
+
+	if (hash && foreign_hash(line, hash)) {
+		conf_fail(r, "'%s' is not a host name", line);
+		return wrong_format(r, foreign_hash(line, hash));
+	}
+	if (hash)
+		*hash = '\0';
+	text = line + strspn(line, BLANKS);
+	rest = text + strcspn(text, BLANKS);
+	if (*rest)
+		*rest++ = '\0';
+	rest += strspn(rest, BLANKS);
+	err = add_words(r, t, text, rest);
+	if (err != -EINVAL)
+		return err;
+	if (*text == ';')
+		conf_fail_more(r, "; comments begin with #");
+	return wrong_format(r, *text == ';' ? NULL : foreign_format(text, rest));
+}
+
 static int add_lines(struct conf_reader *r, struct target *t, struct lines *l)
 {
 	int got, err;
 
 	while ((got = lines_next(l)) != 0) {
 		r->line = l->number;
-		err = got < 0 ? conf_fail(r, "%s", lines_error(got)) : add_line(r, t, l->text);
+		err = got < 0 ? conf_fail_lines(r, got) : add_line(r, t, l->text);
 		if (err)
 			return err;
+		if (r->progress && r->progress->fn && l->number % CONF_PROGRESS_LINES == 0)
+			r->progress->fn(r->progress->ctx, l->path, r->names, lines_percent(l));
 	}
 	return 0;
 }
@@ -217,6 +250,7 @@ static int add_lines(struct conf_reader *r, struct target *t, struct lines *l)
 static int find_source(struct conf_reader *r, char *path, uint16_t *out)
 {
 	struct string_list *s = &r->conf->sources;
+	struct stamp *stamps;
 	void *grown;
 
 	for (size_t i = 1; i < s->n; i++) {
@@ -231,6 +265,11 @@ static int find_source(struct conf_reader *r, char *path, uint16_t *out)
 	if (!grown)
 		return conf_no_memory(r);
 	s->at = grown;
+	stamps = conf_grow(r->conf->stamps, s->n, sizeof(*stamps));
+	if (!stamps)
+		return conf_no_memory(r);
+	r->conf->stamps = stamps;
+	stamps[s->n] = (struct stamp){ 0 };
 	s->at[s->n] = strdup(path);
 	if (!s->at[s->n])
 		return conf_no_memory(r);
@@ -238,10 +277,23 @@ static int find_source(struct conf_reader *r, char *path, uint16_t *out)
 	return 0;
 }
 
+/* Two rules that name one list must have the same one. */
+static int note_stamp(struct conf_reader *r, uint16_t source, const struct lines *l)
+{
+	struct stamp *known = &r->conf->stamps[source];
+
+	r->source = source;
+	if (known->regular && !stamp_same(known, &l->stamp))
+		return conf_fail_lines(r, -EBUSY);
+	*known = l->stamp;
+	return 0;
+}
+
 static int add_file(struct conf_reader *r, struct target *t, const char *name)
 {
 	AUTO_FREE char *path = conf_path(r, name);
 	struct lines lines;
+	uint64_t before = r->names;
 	uint32_t line = r->line;
 	uint16_t source = 0;
 	int err;
@@ -256,14 +308,13 @@ static int add_file(struct conf_reader *r, struct target *t, const char *name)
 	err = lines_open(&lines, path, true);
 	if (err)
 		return conf_fail(r, "cannot read '%s': %s", path, lines_error(err));
-	r->source = source;
-	err = add_lines(r, t, &lines);
+	err = note_stamp(r, source, &lines) ?: add_lines(r, t, &lines);
 	lines_close(&lines);
 	if (err)
 		return err; /* the place stays at the error */
 	r->source = 0;
 	r->line = line;
-	return 0;
+	return r->names > before ? 0 : conf_warn(r, "the list '%s' has no entries", path);
 }
 
 int list_entry(struct conf_reader *r, struct conf_rule *rule, char *text, bool deny)

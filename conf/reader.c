@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "conf/lines.h"
 
 #define BLANKS " \t"
+#define WARNING_LEN 512
 
 /* What a file says must not drive the terminal or the log it is shown on. */
 static void defuse(char *text)
@@ -20,24 +22,73 @@ static void defuse(char *text)
 			*text = '?';
 }
 
-int conf_fail(struct conf_reader *r, const char *fmt, ...)
+/* `file:line: ...` */
+static void say(const struct conf_reader *r, char *out, size_t len, const char *fmt, va_list ap)
 {
 	const char *file = r->conf->sources.at[r->source];
-	va_list ap;
 	int n;
 
 	if (r->line)
-		n = snprintf(r->err, r->err_len, "%s:%u: ", file, r->line);
+		n = snprintf(out, len, "%s:%u: ", file, r->line);
 	else /* the file as such */
-		n = snprintf(r->err, r->err_len, "%s: ", file);
-	if (n >= 0 && (size_t)n < r->err_len) {
-		va_start(ap, fmt);
-		vsnprintf(r->err + n, r->err_len - (size_t)n, fmt, ap);
-		va_end(ap);
-	}
-	if (r->err_len)
-		defuse(r->err);
+		n = snprintf(out, len, "%s: ", file);
+	if (n >= 0 && (size_t)n < len)
+		vsnprintf(out + n, len - (size_t)n, fmt, ap);
+	if (len)
+		defuse(out);
+}
+
+int conf_fail(struct conf_reader *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(r, r->err, r->err_len, fmt, ap);
+	va_end(ap);
 	return -EINVAL;
+}
+
+int conf_fail_lines(struct conf_reader *r, int err)
+{
+	if (lines_error_has_line(err))
+		return conf_fail(r, "%s", lines_error(err));
+	r->line = 0;
+	if (err == -EBUSY || err == -ESTALE)
+		return conf_fail(r, "%s", lines_error(err));
+	return conf_fail(r, "cannot read it: %s", lines_error(err));
+}
+
+void conf_fail_more(struct conf_reader *r, const char *fmt, ...)
+{
+	size_t n = r->err_len ? strlen(r->err) : 0;
+	va_list ap;
+
+	if (n == r->err_len)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(r->err + n, r->err_len - n, fmt, ap);
+	va_end(ap);
+	defuse(r->err);
+}
+
+int conf_warn(struct conf_reader *r, const char *fmt, ...)
+{
+	struct string_list *w = &r->conf->warnings;
+	char **at = conf_grow(w->at, w->n, sizeof(*at));
+	char text[WARNING_LEN];
+	va_list ap;
+
+	if (!at)
+		return conf_no_memory(r);
+	w->at = at;
+	va_start(ap, fmt);
+	say(r, text, sizeof(text), fmt, ap);
+	va_end(ap);
+	at[w->n] = strdup(text);
+	if (!at[w->n])
+		return conf_no_memory(r);
+	w->n++;
+	return 0;
 }
 
 int conf_no_memory(struct conf_reader *r)

@@ -34,6 +34,8 @@ struct conf_reader {
 	uint32_t line;	 /* where we are, in conf->sources.at[source] */
 	uint16_t source;
 	size_t text_room; /* bytes allocated at conf->text */
+	uint64_t names;	  /* of all rules so far */
+	const struct conf_progress *progress; /* NULL: nobody is told */
 	size_t entries;	  /* of `allow` and `deny` in the rule at hand; a list is one */
 	struct conf_ref *refs;
 	size_t n_refs;
@@ -44,6 +46,12 @@ struct conf_reader {
 /* Writes `file:line: ...` to err; control and non-ASCII characters become `?`. -EINVAL. */
 int conf_fail(struct conf_reader *r, const char *fmt, ...) PRINTF(2, 3);
 int conf_no_memory(struct conf_reader *r); /* the same for that; -ENOMEM */
+/* The same for what lines_next() returned: of r->line if it is about a line, else of the file. */
+int conf_fail_lines(struct conf_reader *r, int err);
+/* Goes on with the error that was written last. */
+void conf_fail_more(struct conf_reader *r, const char *fmt, ...) PRINTF(2, 3);
+/* Adds to conf->warnings in the same form. 0, or -ENOMEM after conf_no_memory(). */
+int conf_warn(struct conf_reader *r, const char *fmt, ...) PRINTF(2, 3);
 
 /*
  * Room for one more element behind the n of `array`, which must have grown by this alone:

@@ -52,6 +52,7 @@ struct compiled {
 	struct prefix_table groups; /* value: group */
 	struct prefix_table nets;   /* value: index of all_nets */
 	struct net *all_nets;
+	_Atomic uint64_t *hits; /* by hit_slot() */
 	atomic_uint refs;
 };
 
@@ -125,6 +126,13 @@ static int build_names(struct compiled *p, const struct conf *c)
 	return err;
 }
 
+/* One for the default, one a rule, one for what was said at run time. */
+static int build_hits(struct compiled *p, const struct conf *c)
+{
+	p->hits = calloc(c->n_rules + 2, sizeof(*p->hits));
+	return p->hits ? 0 : -ENOMEM;
+}
+
 static void compiled_unref(struct compiled *c)
 {
 	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
@@ -133,6 +141,7 @@ static void compiled_unref(struct compiled *c)
 	prefix_free(&c->groups);
 	prefix_free(&c->nets);
 	free(c->all_nets);
+	free(c->hits);
 	conf_free(c->conf);
 	free(c);
 }
@@ -165,6 +174,7 @@ static int compile(struct compiled *c, const struct conf *conf)
 
 	err = err ?: build_nets(c, conf);
 	err = err ?: build_names(c, conf);
+	err = err ?: build_hits(c, conf);
 	if (err)
 		return err;
 	fill_head(c, conf);
@@ -426,6 +436,62 @@ const char *policy_rule_name(const struct policy *p, uint32_t rule)
 size_t policy_rules(const struct policy *p)
 {
 	return p->c->conf->n_rules;
+}
+
+static _Atomic uint64_t *hit_slot(const struct policy *p, uint32_t rule)
+{
+	size_t n = p->c->conf->n_rules;
+
+	if (rule == RULE_RUNTIME)
+		return &p->c->hits[n + 1];
+	return rule <= n ? &p->c->hits[rule] : NULL;
+}
+
+uint64_t policy_hits(const struct policy *p, uint32_t rule)
+{
+	const _Atomic uint64_t *slot = hit_slot(p, rule);
+
+	return slot ? atomic_load_explicit(slot, memory_order_relaxed) : 0;
+}
+
+void policy_hit(struct policy *p, uint32_t rule, uint64_t times)
+{
+	_Atomic uint64_t *slot = hit_slot(p, rule);
+
+	if (slot)
+		atomic_fetch_add_explicit(slot, times, memory_order_relaxed);
+}
+
+static int compare_rules(const void *a, const void *b)
+{
+	const struct conf_rule *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+int policy_inherit_hits(struct policy *p, const struct policy *old)
+{
+	const struct conf *c = old->c->conf;
+	const struct conf_rule **rules, **found, *wanted;
+
+	if (p->c == old->c)
+		return 0;
+	rules = calloc(c->n_rules ?: 1, sizeof(*rules));
+	if (!rules)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n_rules; i++)
+		rules[i] = &c->rules[i];
+	qsort(rules, c->n_rules, sizeof(*rules), compare_rules);
+	policy_hit(p, 0, policy_hits(old, 0));
+	policy_hit(p, RULE_RUNTIME, policy_hits(old, RULE_RUNTIME));
+	for (uint32_t i = 0; i < p->c->conf->n_rules; i++) {
+		wanted = &p->c->conf->rules[i];
+		found = bsearch(&wanted, rules, c->n_rules, sizeof(*rules), compare_rules);
+		if (found)
+			policy_hit(p, i + 1, policy_hits(old, (uint32_t)(*found - c->rules) + 1));
+	}
+	free(rules);
+	return 0;
 }
 
 /* How specific an entry is for a name: 0 if it does not speak of it. */

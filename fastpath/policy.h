@@ -15,7 +15,8 @@
  * a row for a named group only if one of its rules names that group, and then for every class
  * of the set and class 0, with the rules for `all` folded in.
  *
- * A policy is immutable after policy_new() and may be read from any thread. Reference counted.
+ * A policy is immutable after policy_new(), but for its hits, and may be read from any thread.
+ * Reference counted.
  */
 #ifndef SLUICE_FASTPATH_POLICY_H
 #define SLUICE_FASTPATH_POLICY_H
@@ -78,6 +79,15 @@ struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
    that is not there. */
 const char *policy_rule_name(const struct policy *p, uint32_t rule);
 size_t policy_rules(const struct policy *p); /* how many rules there are */
+
+/* How often a rule has decided: 0 is the default, 1 and up are the rules in the order of the file,
+   RULE_RUNTIME is what was said at run time. Counted by whoever applies a verdict, from any thread;
+   a number that is no rule's counts nothing. Policies that differ only in changes share them. */
+uint64_t policy_hits(const struct policy *p, uint32_t rule);
+void policy_hit(struct policy *p, uint32_t rule, uint64_t times);
+/* Those of the policy before, which nobody counts in any more, by the names of rules. 0 or -ENOMEM:
+   they are not there then. */
+int policy_inherit_hits(struct policy *p, const struct policy *old);
 
 /* Where the entry that decided stands, for `explain`: "file:line", and the entry as written,
    "file:line: .example.com"; "runtime: .example.com" for one that was made at run time. 0, or

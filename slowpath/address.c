@@ -290,6 +290,9 @@ bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr
 		for (size_t k = 0; k < conf->listeners[i].n; k++)
 			if (listens_at(&conf->listeners[i].at[k], a))
 				return true;
+	for (size_t i = 0; i < conf->metrics.n; i++)
+		if (listens_at(&conf->metrics.at[i], a))
+			return true;
 	return false;
 }
 

@@ -20,12 +20,17 @@
 
 static void connect_next(struct conn *c, unsigned last_failure);
 
-uint64_t conn_now_ms(void)
+static uint64_t now_us(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t conn_now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 static const struct conf *conf(const struct conn *c)
@@ -37,6 +42,23 @@ static const struct conf *conf(const struct conn *c)
 static void set_rule(struct conn *c, uint32_t rule)
 {
 	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->w->policy, rule));
+}
+
+static void rule_decided(struct conn *c, uint32_t rule)
+{
+	set_rule(c, rule);
+	policy_hit(c->w->policy, rule, 1);
+}
+
+/* Later requests that the kernel has allowed: to the name of the first. */
+static void count_requests(struct conn *c)
+{
+	uint64_t judged = c->kernel_verdict && c->rec ? c->rec->v.requests : 0;
+
+	if (judged <= c->requests_counted)
+		return;
+	policy_hit(c->w->policy, c->rec->v.rule, judged - c->requests_counted);
+	c->requests_counted = judged;
 }
 
 static void set_timer(struct conn *c, uint64_t ms)
@@ -195,6 +217,7 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 	close_fd(c, SIDE_UPSTREAM, reset);
 	close_fd(c, SIDE_CLIENT, reset);
 	write_log(c);
+	count_requests(c);
 	count_end(c);
 	pump_free(c);
 	if (c->flow != FLOW_NONE) {
@@ -279,14 +302,16 @@ static bool take_late_denial(struct conn *c)
 {
 	if (!c->in_map[SIDE_CLIENT] || c->why_late || flow_state(c->rec) != FLOW_DENY)
 		return false;
+	if (c->rec->v.reason == REASON_POLICY)
+		rule_decided(c, c->rec->v.rule);
 	conn_deny(c, c->rec->v.reason);
 	return true;
 }
 
-/* true: enforce = no lets it through, and the log says so. */
+/* true: enforce = no, for all or for the rule that denies, lets it through; the log says so. */
 static bool only_reported(struct conn *c, unsigned why)
 {
-	if (conf(c)->enforce)
+	if (conf(c)->enforce && !(c->on_trial && why == REASON_POLICY))
 		return false;
 	c->reason = why;
 	c->enforced = false;
@@ -298,6 +323,7 @@ static bool only_reported(struct conn *c, unsigned why)
 static void start_carrying(struct conn *c)
 {
 	event_del(&c->timer);
+	histogram_add(&c->w->stats.connect, now_us() - c->allowed_us);
 	c->connected = true;
 	c->state = CONN_OPEN;
 	c->settled = !c->in_map[SIDE_CLIENT];
@@ -472,8 +498,9 @@ static void find_destination(struct conn *c)
 	struct in6_addr literal;
 
 	c->allowed = true;
+	c->allowed_us = now_us();
 	c->state = CONN_RESOLVE;
-	c->connect_by_ms = conn_now_ms() + conf(c)->connect_ms;
+	c->connect_by_ms = c->allowed_us / 1000 + conf(c)->connect_ms;
 	set_timer(c, conf(c)->connect_ms);
 	if (c->name_len == 0 || conf(c)->destination == DESTINATION_ORIGINAL) {
 		connect_one(c, &c->original.ip);
@@ -493,12 +520,21 @@ static void find_destination(struct conn *c)
 
 /* ---- the verdict ---- */
 
+static struct policy_verdict judge_address(const struct conn *c, const struct in6_addr *ip)
+{
+	return policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+}
+
+/* For want of a name. Without an entry it is not the default that denies. */
 static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
 {
-	struct policy_verdict v =
-		policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+	struct policy_verdict v = judge_address(c, ip);
 
-	set_rule(c, v.rule);
+	if (v.rule)
+		rule_decided(c, v.rule);
+	else
+		set_rule(c, 0);
+	c->on_trial = v.report;
 	return v.allow;
 }
 
@@ -521,11 +557,13 @@ static unsigned ask(struct conn *c)
 	if (j->numeric) {
 		if (address_literal(j->name, j->name_len, &literal) != 0)
 			return REASON_BAD_NAME;
-		return allowed_by_address(c, &literal) ? REASON_OK : REASON_POLICY;
+		v = judge_address(c, &literal);
+	} else {
+		v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
+				 c->original.port);
 	}
-	v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
-			 c->original.port);
-	set_rule(c, v.rule);
+	rule_decided(c, v.rule);
+	c->on_trial = v.report;
 	return v.allow ? REASON_OK : REASON_POLICY;
 }
 
@@ -607,7 +645,11 @@ static void take_kernel_verdict(struct conn *c)
 
 	c->kernel_verdict = true;
 	c->proto = v->proto;
-	set_rule(c, v->rule);
+	if (v->rule || v->reason == REASON_OK || v->reason == REASON_POLICY)
+		rule_decided(c, v->rule);
+	else
+		set_rule(c, 0);
+	c->requests_counted = 1;
 	c->name_len = v->name_len;
 	memcpy(c->name, v->name, v->name_len);
 	c->name[c->name_len] = '\0';
@@ -880,11 +922,60 @@ static uint32_t flow_group(const struct conn *c)
 	return FLOW_GROUP(policy_head(c->w->policy)->serial, c->group);
 }
 
+/* What the kernel has judged by now it has judged by the policy that ends: the number of a rule
+   means something else in the next. */
+void conn_policy_ends(struct conn *c)
+{
+	uint32_t state = c->in_map[SIDE_CLIENT] ? flow_state(c->rec) : FLOW_NEW;
+
+	if (c->state == CONN_HELLO && !c->judge && state != FLOW_NEW && state != FLOW_LOOK)
+		look_for_verdict(c);
+	else if (c->state == CONN_OPEN && !take_late_denial(c))
+		count_requests(c);
+}
+
+/* Whether the policy would let this connection begin now. */
+static bool still_allowed(struct conn *c, struct policy_verdict *v)
+{
+	struct in6_addr literal;
+
+	if (c->name_len == 0)
+		*v = policy_judge_addr(c->w->policy, c->group, c->original.ip.s6_addr,
+				       c->original.port);
+	else if (address_literal(c->name, c->name_len, &literal) == 0)
+		*v = policy_judge_addr(c->w->policy, c->group, literal.s6_addr, c->original.port);
+	else
+		*v = policy_judge(c->w->policy, c->group, (const uint8_t *)c->name, c->name_len,
+				  c->original.port);
+	return v->allow || v->report || !conf(c)->enforce;
+}
+
+/* reload_closes_denied: into an open stream no answer can be put. */
+static void end_if_denied(struct conn *c)
+{
+	struct policy_verdict v;
+
+	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying ||
+	    still_allowed(c, &v))
+		return;
+	rule_decided(c, v.rule);
+	if (c->state != CONN_OPEN) {
+		conn_deny(c, REASON_POLICY);
+		return;
+	}
+	c->reason = REASON_POLICY;
+	c->allowed = false;
+	c->enforced = true;
+	conn_close(c, REASON_POLICY, true);
+}
+
 void conn_policy_changed(struct conn *c)
 {
 	c->group = policy_group(c->w->policy, c->client.ip.s6_addr);
 	if (c->rec)
 		__atomic_store_n(&c->rec->u[SIDE_CLIENT].group, flow_group(c), __ATOMIC_RELEASE);
+	if (conf(c)->reload_closes_denied)
+		end_if_denied(c);
 }
 
 /* Puts the client's socket into the map; what has come already is judged before it returns. */

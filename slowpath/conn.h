@@ -76,13 +76,14 @@ struct conn {
 	char rule[RULE_NAME];
 	unsigned reason;
 	bool kernel_verdict, counted, connected, enforced, logged, allowed;
-	uint64_t requests;
+	bool on_trial; /* the rule that speaks last has enforce = no */
+	uint64_t requests, requests_counted;
 
 	struct resolver_query *query;
 	bool resolved; /* the name server was asked, or its answer remembered */
 	struct in6_addr addrs[CONN_ADDRESSES]; /* all of them may be connected to */
 	size_t n_addrs, next_addr;
-	uint64_t connect_by_ms;
+	uint64_t connect_by_ms, allowed_us;
 
 	uint64_t began_ms, first_flight, idle_bytes;
 	unsigned idle_looks;
@@ -98,7 +99,9 @@ void conn_event(struct conn *c, int side);
 void conn_close(struct conn *c, unsigned why, bool reset);
 /* Denies: answers the client as the protocol has it, then closes. */
 void conn_deny(struct conn *c, unsigned why);
-/* The worker has another policy: the client's group is asked for again. */
+/* The worker will have another policy, and has it: the client's group is asked for again. Both may
+   end the connection. */
+void conn_policy_ends(struct conn *c);
 void conn_policy_changed(struct conn *c);
 void conn_info(const struct conn *c, struct flow_info *out);
 /* Bytes carried: up and down, in all and by the kernel. */

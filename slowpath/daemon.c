@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "slowpath/conn.h"
 #include "slowpath/handover.h"
 #include "slowpath/judge.h"
+#include "slowpath/metrics.h"
 #include "slowpath/notify.h"
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
@@ -29,11 +31,13 @@
 #define SPARE_FDS 512
 #define WORKER_FDS (2 * SPARE_PIPES + 16)
 #define NEW_SUFFIX ".new" /* of the control socket, until it takes its place */
+/* Larger blocks have a mapping of their own: lists that have grown or gone leave no holes. */
+#define MAPPED_BYTES (1 << 20)
 
 int daemon_check(const char *conf_path)
 {
 	char err[ERR_LEN];
-	struct policy *p = reload_read(conf_path, err);
+	struct policy *p = reload_read_shown(conf_path, err);
 
 	if (!p) {
 		fprintf(stderr, "sluiced: %s\n", err);
@@ -110,12 +114,14 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
 {
-	struct daemon *d = arg;
-	char err[ERR_LEN];
-
 	(void)sig;
 	(void)what;
-	reload(d, err);
+	reload_ask(arg, NULL);
+}
+
+static void on_change(void *arg)
+{
+	reload_ask(arg, NULL);
 }
 
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
@@ -150,7 +156,8 @@ static int open_loop(struct daemon *d)
 			return -ENOMEM;
 	}
 	d->deadline = event_new(d->base, -1, EV_PERSIST, on_drain_look, d);
-	return d->deadline ? 0 : -ENOMEM;
+	d->watch = watch_open(d->base, WATCH_QUIET_MS, on_change, d);
+	return d->deadline && d->watch ? 0 : -ENOMEM;
 }
 
 static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
@@ -333,6 +340,7 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 		log_error("the sluiced before may still run: %s", err);
 	if (r)
 		return r;
+	watch_follow(d->watch, conf); /* as the user that will read them */
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());
 	if (!r)
@@ -359,7 +367,7 @@ static int start(struct daemon *d, char *err)
 	r = notify_passed(&d->passed, err, ERR_LEN); /* before a descriptor of ours has its number */
 	if (r)
 		return r;
-	d->policy = reload_read(d->conf_path, err);
+	d->policy = reload_read_shown(d->conf_path, err);
 	if (!d->policy)
 		return -EINVAL;
 	d->first = policy_ref(d->policy);
@@ -371,19 +379,27 @@ static int start(struct daemon *d, char *err)
 	d->shared.clients = clients_new();
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
+	r = r ?: reload_open(d);
+	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
 	r = r ?: open_control(d, conf, err);
 	r = r ?: open_listeners(d, conf, err);
+	if (!r && conf->metrics.n)
+		r = metrics_open(&d->metrics, d->base, conf->metrics.at, conf->metrics.n,
+				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
 	return r ?: serve(d, conf, err);
 }
 
 static void stop(struct daemon *d)
 {
 	control_close(d->control);
+	reload_close(d);
 	watchdog_close(d->watchdog);
+	watch_close(d->watch);
+	metrics_close(d->metrics);
 	for (unsigned i = 0; i < d->n_open; i++) {
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
@@ -402,6 +418,7 @@ static void stop(struct daemon *d)
 	if (d->deadline)
 		event_free(d->deadline);
 	own_close();
+	changes_close(d);
 	if (d->base)
 		event_base_free(d->base);
 	judge_cleanup();
@@ -417,6 +434,7 @@ int daemon_run(const char *conf_path, const char *version, bool replace)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 	d.loaded = d.started;
 	r = privilege_never_more() ?: start(&d, err);
 	if (r) {

@@ -58,7 +58,50 @@ static void add_json(struct json *j, struct evbuffer *out)
 	evbuffer_add(out, j->buf, json_done(j));
 }
 
-static void stats_json(const struct stats *s, struct evbuffer *out)
+/* Makes room: with many rules there is more than a buffer holds. */
+static void flush_json(struct json *j, struct evbuffer *out)
+{
+	add_json(j, out);
+	j->len = 0;
+}
+
+static bool never_hit(const struct rule_hits *rule)
+{
+	return rule->is_rule && rule->hits == 0;
+}
+
+static void rules_json(struct json *j, const struct rule_hits *rules, size_t n,
+		       struct evbuffer *out)
+{
+	json_open(j, "rules", '{');
+	for (size_t i = 0; i < n; i++) {
+		json_number(j, rules[i].name, rules[i].hits);
+		flush_json(j, out);
+	}
+	json_close(j, '}');
+	json_open(j, "rules_never_hit", '[');
+	for (size_t i = 0; i < n; i++)
+		if (never_hit(&rules[i])) {
+			json_string(j, NULL, rules[i].name);
+			flush_json(j, out);
+		}
+	json_close(j, ']');
+}
+
+static void connect_json(struct json *j, const struct histogram *h)
+{
+	json_open(j, "connect", '{');
+	json_number(j, "count", histogram_count(h));
+	json_number(j, "sum_us", h->sum_us);
+	json_open(j, "le", '{');
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		json_number(j, histogram_le(i), histogram_up_to(h, i));
+	json_close(j, '}');
+	json_close(j, '}');
+}
+
+static void stats_json(const struct stats *s, const struct rule_hits *rules, size_t n_rules,
+		       struct evbuffer *out)
 {
 	char buf[REPORT_LEN];
 	struct json j;
@@ -71,15 +114,38 @@ static void stats_json(const struct stats *s, struct evbuffer *out)
 	for (unsigned i = 0; i < REASON_COUNT; i++)
 		json_number(&j, reason_word(i), s->reasons[i]);
 	json_close(&j, '}');
+	connect_json(&j, &s->connect);
+	rules_json(&j, rules, n_rules, out);
 	json_close(&j, '}');
 	add_json(&j, out);
 	evbuffer_add(out, "\n", 1);
 }
 
-void report_stats(const struct stats *s, bool json, struct evbuffer *out)
+static void rules_text(const struct rule_hits *rules, size_t n, struct evbuffer *out)
+{
+	size_t never = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		evbuffer_add_printf(out, "rule.%s=%" PRIu64 "\n", rules[i].name, rules[i].hits);
+		never += never_hit(&rules[i]);
+	}
+	evbuffer_add_printf(out, "rules_never_hit=%zu\n", never);
+}
+
+static void connect_text(const struct histogram *h, struct evbuffer *out)
+{
+	evbuffer_add_printf(out, "connect.count=%" PRIu64 "\nconnect.sum_us=%" PRIu64 "\n",
+			    histogram_count(h), h->sum_us);
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		evbuffer_add_printf(out, "connect.le.%s=%" PRIu64 "\n", histogram_le(i),
+				    histogram_up_to(h, i));
+}
+
+void report_stats(const struct stats *s, const struct rule_hits *rules, size_t n_rules, bool json,
+		  struct evbuffer *out)
 {
 	if (json) {
-		stats_json(s, out);
+		stats_json(s, rules, n_rules, out);
 		return;
 	}
 	for (size_t i = 0; i < COUNTERS; i++)
@@ -87,6 +153,8 @@ void report_stats(const struct stats *s, bool json, struct evbuffer *out)
 	for (unsigned i = 0; i < REASON_COUNT; i++)
 		evbuffer_add_printf(out, "reason.%s=%" PRIu64 "\n", reason_word(i),
 				    s->reasons[i]);
+	connect_text(&s->connect, out);
+	rules_text(rules, n_rules, out);
 }
 
 static void loaded_time(uint64_t seconds, char out[32])

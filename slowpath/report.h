@@ -11,6 +11,7 @@
 
 #include "bpf/abi.h"
 #include "slowpath/address.h"
+#include "slowpath/histogram.h"
 
 struct evbuffer;
 
@@ -27,6 +28,15 @@ struct stats {
 	uint64_t records_used; /* flow records lent to connections */
 	uint64_t events_lost, overlaps, log_lost;
 	uint64_t dns_asked, dns_cached, dns_failed, dns_given_up;
+	struct histogram connect; /* from the verdict to the established upstream connection */
+	unsigned workers;	  /* that have added theirs */
+};
+
+/* How often a rule has decided; `default` and `runtime` are among them, and are no rules. */
+struct rule_hits {
+	const char *name; /* borrowed */
+	uint64_t hits;
+	bool is_rule;	  /* stands in the configuration */
 };
 
 struct status {
@@ -54,7 +64,8 @@ struct flow_info {
 	uint64_t bytes_up, bytes_down, age_ms;
 };
 
-void report_stats(const struct stats *s, bool json, struct evbuffer *out);
+void report_stats(const struct stats *s, const struct rule_hits *rules, size_t n_rules, bool json,
+		  struct evbuffer *out);
 void report_status(const struct status *s, bool json, struct evbuffer *out);
 /* where: "file:line entry", or "" when no entry decided. */
 void report_explain(const char *verdict, const char *group, const char *rule, const char *where,

@@ -4,60 +4,38 @@
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "slowpath/access_log.h"
 #include "slowpath/handover.h"
+#include "slowpath/metrics.h"
 #include "slowpath/notify.h"
 #include "slowpath/question.h"
 #include "slowpath/report.h"
 #include "slowpath/server.h"
 
-static void collect_stats(struct daemon *d, struct stats *s)
-{
-	uint64_t kernel[STAT_COUNT];
-
-	memset(s, 0, sizeof(*s));
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], worker_add_stats, s);
-	s->log_lost = d->shared.log ? access_log_lost(d->shared.log) : 0;
-	if (d->shared.fp) {
-		fastpath_stats(d->shared.fp, kernel);
-		s->events_lost = kernel[STAT_EVENTS_LOST];
-		s->overlaps = kernel[STAT_OVERLAPS];
-		s->records_used = fastpath_used(d->shared.fp);
-	}
-}
-
 static enum control_result verb_stats(struct daemon *d, struct control_call *call)
 {
 	struct stats s;
+	struct rule_hits *rules;
+	size_t n = snapshot_rules(d, &rules);
 
-	collect_stats(d, &s);
-	report_stats(&s, call->json, call->out);
+	if (!rules) {
+		evbuffer_add_printf(call->out, "no memory");
+		return CONTROL_ERROR;
+	}
+	snapshot_stats(d, &s);
+	report_stats(&s, rules, n, call->json, call->out);
+	free(rules);
 	return CONTROL_OK;
 }
 
 static enum control_result verb_status(struct daemon *d, struct control_call *call)
 {
-	struct status s = {
-		.version = d->version,
-		.pid = getpid(),
-		.uptime_s = (uint64_t)(time(NULL) - d->started),
-		.workers = d->n_workers,
-		.fastpath = d->shared.fp ? "on" : "off",
-		.fastpath_reason = d->fastpath_reason,
-		.conf_path = d->conf_path,
-		.loaded_at = (uint64_t)d->loaded,
-		.rules = policy_rules(d->policy),
-		.names = policy_names(d->policy),
-		.enforce = policy_conf(d->policy)->enforce,
-		.files = d->files,
-		.files_wanted = d->files_wanted,
-	};
+	struct status s;
 
+	snapshot_status(d, &s);
 	report_status(&s, call->json, call->out);
 	return CONTROL_OK;
 }
@@ -70,23 +48,6 @@ static enum control_result verb_flows(struct daemon *d, struct control_call *cal
 		worker_call(&d->workers[i], worker_add_flows, &list);
 	report_flows(list.at, list.n, call->json, call->out);
 	free(list.at);
-	return CONTROL_OK;
-}
-
-static enum control_result verb_reload(struct daemon *d, struct control_call *call)
-{
-	char err[ERR_LEN];
-
-	if (!reload(d, err)) {
-		evbuffer_add_printf(call->out, "%s", err);
-		return CONTROL_ERROR;
-	}
-	if (call->json)
-		evbuffer_add_printf(call->out, "{\"rules\":%zu,\"names\":%zu}\n",
-				    policy_rules(d->policy), policy_names(d->policy));
-	else
-		evbuffer_add_printf(call->out, "reloaded: %zu rules, %zu names\n",
-				    policy_rules(d->policy), policy_names(d->policy));
 	return CONTROL_OK;
 }
 
@@ -158,6 +119,8 @@ static enum control_result verb_handed_over(struct daemon *d, struct control_cal
 	if (!may_take_over(d, call, &pid))
 		return CONTROL_ERROR;
 	log_info("process %d has taken over", pid);
+	d->handed_over = true;
+	metrics_close(TAKE(d->metrics)); /* it answers in our place */
 	daemon_drain(d);
 	return CONTROL_OK;
 }
@@ -172,7 +135,11 @@ static const struct verb {
 	{ "stats", 1, 1, verb_stats, "stats" },
 	{ "flows", 1, 1, verb_flows, "flows" },
 	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
-	{ "reload", 1, 1, verb_reload, "reload" },
+	{ "reload", 1, 1, reload_verb, "reload" },
+	{ "allow", 2, 4, changes_verb_allow, "allow NAME [for TIME]" },
+	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },
+	{ "revoke", 2, 2, changes_verb_revoke, "revoke NAME" },
+	{ "changes", 1, 1, changes_verb_list, "changes" },
 	/* what sluiced -r says, not sluicectl */
 	{ "handover", 2, 2, verb_handover, "handover VERSION" },
 	{ "handed-over", 2, 2, verb_handed_over, "handed-over VERSION" },

@@ -158,13 +158,9 @@ static void on_ring(evutil_socket_t fd, short what, void *arg)
 /* An event that found the ring full is lost; what it was about is in the records. */
 static void catch_up(struct worker *w)
 {
-	struct conn *c, *next;
-
-	for (c = w->conns; c; c = next) {
-		next = c->next;
+	for (struct conn *c = w->conns; c; c = c->next)
 		if (c->flow != FLOW_NONE)
 			pump_retry(c);
-	}
 }
 
 static void on_lost_look(evutil_socket_t fd, short what, void *arg)
@@ -232,14 +228,29 @@ void worker_stop(struct worker *w, void *arg)
 	event_base_loopbreak(w->base);
 }
 
+static void each_conn(struct worker *w, void (*fn)(struct conn *c))
+{
+	struct conn *c, *next;
+
+	for (c = w->conns; c; c = next) {
+		next = c->next;
+		fn(c);
+	}
+}
+
+/* What was said at run time comes with the same configuration, which the resolver has. */
 void worker_set_policy(struct worker *w, void *arg)
 {
-	struct policy *old = w->policy;
+	struct policy *old = w->policy, *new = policy_ref(arg);
+	int err = 0;
 
-	w->policy = policy_ref(arg);
-	resolver_reload(w->resolver, policy_conf(w->policy));
-	for (struct conn *c = w->conns; c; c = c->next)
-		conn_policy_changed(c);
+	each_conn(w, conn_policy_ends);
+	w->policy = new;
+	if (policy_conf(old) != policy_conf(new))
+		err = resolver_reload(w->resolver, policy_conf(new));
+	if (err)
+		log_error("reload: the name servers stay as they were: %s", strerror(-err));
+	each_conn(w, conn_policy_changed);
 	policy_unref(old);
 }
 
@@ -274,6 +285,8 @@ void worker_add_stats(struct worker *w, void *arg)
 		sum->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
 		sum->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
 	}
+	histogram_merge(&sum->connect, &s->connect);
+	sum->workers++;
 	resolver_stats(w->resolver, &dns);
 	sum->dns_asked += dns.asked;
 	sum->dns_cached += dns.cached;

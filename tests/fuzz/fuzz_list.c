@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Any bytes as a list of names: read or refused, and every name that is read is normalised and
-// decided by its own rule.
+// decided by its own rule, and stands on a line that is there.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static int memory_file(const void *bytes, size_t len)
 	return fd;
 }
 
-static void check_names(const struct policy *p)
+static void check_names(const struct policy *p, uint32_t lines)
 {
 	const struct conf *c = policy_conf(p);
 	uint8_t name[NAME_BUF];
@@ -30,6 +30,8 @@ static void check_names(const struct policy *p)
 	for (size_t i = 0; i < c->rules[0].n_names; i++) {
 		const struct conf_name *e = &c->rules[0].names[i];
 
+		if (e->source != 1 || e->line < 1 || e->line > lines || e->text >= c->text_len)
+			abort();
 		len = strlen(c->text + e->text);
 		if (len == 0 || len > NAME_MAX_LEN)
 			abort();
@@ -44,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char ini[160], path[64], err[256] = "";
 	int list = memory_file(data, size), fd;
+	uint32_t lines = 1;
 	struct conf *conf;
 	struct policy *p;
 
@@ -59,7 +62,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	p = policy_new(conf, err, sizeof(err));
 	if (!p)
 		abort();
-	check_names(p);
+	for (size_t i = 0; i < size; i++)
+		lines += data[i] == '\n';
+	check_names(p, lines);
 	policy_unref(p);
 	return 0;
 }

@@ -212,6 +212,9 @@ class Tcp:
                                      f"{self.acked}, received {len(self.received)}")
             self._take(*segment)
 
+    def take(self, received):
+        self._take(*received)
+
     def _take(self, peer, segment):
         ports = struct.unpack_from("!HH", segment)
         if peer != self.peer or ports != self.ports[::-1]:
@@ -263,9 +266,15 @@ class Tcp:
         return data, "rst" if self.was_reset else "fin"
 
 
-def connect(wire, peer, port, isn=0x1000, seconds=20):
+def half_open(wire, peer, port, isn=0x1000, seconds=20):
+    """Has sent its SYN. What wire.receive() returns then, take() answers."""
     tcp = Tcp(wire, next(_ports), peer, port, isn, seconds)
     tcp._open(SYN)
+    return tcp
+
+
+def connect(wire, peer, port, isn=0x1000, seconds=20):
+    tcp = half_open(wire, peer, port, isn, seconds)
     tcp.until(lambda: tcp.their_base is not None or tcp.was_reset, "the connection is open")
     assert not tcp.was_reset, "refused"
     return tcp

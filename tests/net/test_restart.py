@@ -13,6 +13,7 @@ import sys
 import time
 
 import crowd
+import rawtcp
 import tls
 from case import is_allowed, is_denied, test
 from lab import LISTENER, list_dir
@@ -100,6 +101,26 @@ def in_place(t, sluice):
     assert not [name for name in found if name.endswith("_new")], found
 
 
+@contextlib.contextmanager
+def half_open(t):
+    """Clients whose handshake is under way: they are told nothing of a listener that goes, and
+    in the end they get an answer. So many that each listener has some."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for _ in range(12):
+            wire = stack.enter_context(contextlib.closing(rawtcp.Wire(t.lab, "client", t.family)))
+            tcp = rawtcp.half_open(wire, t.server("site"), 443, seconds=10 * t.scale)
+            found.append((tcp, wire.receive(10 * t.scale)))
+        yield
+        for tcp, answer in found:
+            assert answer, "no SYN-ACK"
+            tcp.take(answer)
+            tcp.until(lambda tcp=tcp: tcp.their_base is not None, "its own SYN-ACK")
+            tcp.send(0, tls.handmade_hello(b"denied.test"))
+            assert tcp.read_to_end() == (tls.ACCESS_DENIED_ALERT, "fin")
+            tcp.send(tcp.acked, flags=rawtcp.FIN | rawtcp.ACK)
+
+
 # --- sluiced -r -----------------------------------------------------------------------------
 
 @test(core=True, **EACH)
@@ -117,6 +138,16 @@ def replaced_under_load_nobody_is_lost(t):
     assert len(logged(t)) == t.logged_of_load, (len(logged(t)), t.logged_of_load)
     is_denied(t, tls.handmade_hello(b"denied.test"))
     sluice.check_stderr()
+
+
+@test(**EACH)
+def handshakes_under_way_are_completed(t):
+    """Every socket of the process before is with the next one, and with one that has it back."""
+    sluice = t.own()
+    with half_open(t):
+        ended(t, sluice, sluice.replace())
+        sluice.rewrite({"sluice.workers": "1"})
+        ended(t, sluice, sluice.replace())
 
 
 @test(**EACH)
@@ -234,6 +265,19 @@ def restart_with_stored_sockets(t):
         restarted_under_load(t, manager)
         manager.hear()
         assert len(manager.store) == 4, "two addresses, two workers"
+        t.finish()
+
+
+@test(**EACH)
+def stored_sockets_complete_handshakes(t):
+    with Manager(t) as manager:
+        sluice = t.own(start=False)
+        manager.start(sluice, append=False)
+        manager.hear()
+        with half_open(t):
+            sluice.signal(signal.SIGTERM)
+            ended(t, sluice, sluice.process)
+            manager.start(sluice)
         t.finish()
 
 

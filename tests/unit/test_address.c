@@ -310,7 +310,12 @@ static void test_own_listener(void)
 	struct conf conf = { .listeners = &listener, .n_listeners = 1 };
 	struct endpoint_addr a = { .ip = ip("0.0.0.0"), .port = 3129 };
 	struct endpoint_addr b = { .ip = ip("192.0.2.77"), .port = 3130 };
+	struct endpoint_addr loopback = { .ip = ip("127.0.0.1"), .port = 9465 };
+	struct endpoint_addr outside = { .ip = ip("192.0.2.77"), .port = 9466 };
+	struct sockaddr_storage metrics[2];
 
+	address_to_sockaddr(&loopback, &metrics[0]);
+	address_to_sockaddr(&outside, &metrics[1]);
 	address_to_sockaddr(&a, &at[0]);
 	address_to_sockaddr(&b, &at[1]);
 	CHECK(address_is_own_listener(&conf, &a));
@@ -324,6 +329,20 @@ static void test_own_listener(void)
 	a.ip = ip("127.0.0.1");
 	a.port = 443;
 	CHECK(!address_is_own_listener(&conf, &a));
+
+	/* where the metrics are is no destination either */
+	a.port = 9465;
+	CHECK(!address_is_own_listener(&conf, &a));
+	conf.metrics = (struct conf_metrics){ .at = metrics, .n = 2 };
+	CHECK(address_is_own_listener(&conf, &a));
+	a.ip = ip("::1");
+	CHECK(address_is_own_listener(&conf, &a));
+	b.port = 9466;
+	CHECK(address_is_own_listener(&conf, &b));
+	a.port = 9466;
+	CHECK(address_is_own_listener(&conf, &a));
+	b.port = 9465;
+	CHECK(!address_is_own_listener(&conf, &b));
 }
 
 /* A connection nobody redirected. With a REDIRECT it is tests/net's business. */

@@ -42,9 +42,11 @@ static void test_defaults(void)
 	CHECK(c->mark == 0);
 	CHECK(c->hello_ms == 5000 && c->connect_ms == 10000 && c->idle_ms == 3600000 &&
 	      c->drain_ms == 30000);
-	CHECK(!c->default_allow && c->enforce);
+	CHECK(!c->default_allow && c->enforce && !c->reload_closes_denied);
+	CHECK_STR(c->changes, "");
 	CHECK(c->destination == DESTINATION_NAMED);
 	CHECK(c->private_networks.n == 0);
+	CHECK(!c->watch_lists);
 	CHECK(c->deny_tls == DENY_TLS_ALERT);
 	CHECK(c->deny_page_text && strstr(c->deny_page_text, "%h") && strstr(c->deny_page_text, "%r"));
 	CHECK(!c->no_sni_allow && !c->no_host_allow);
@@ -103,7 +105,8 @@ static const char full[] =
 	"networks = 10.1.0.0/16, fd00:1::/64\n"
 	"networks = 10.1.0.0/16\n"
 	"[clients late]\nnetworks = 10.2.3.4\n"
-	"[rule other]\ndeny = a_b.example\nclients = all\n";
+	"[rule other]\ndeny = a_b.example\nclients = all\n"
+	"[metrics]\naddress = [::1]:9465,\n  192.0.2.1:1\naddress = 127.0.0.1:9465\n";
 
 static void check_full_scalars(const struct conf *c)
 {
@@ -126,6 +129,35 @@ static void check_full_scalars(const struct conf *c)
 	CHECK(c->nameservers.n == 5);
 	CHECK_STR(c->nameservers.at[1], "192.0.2.53:5353");
 	CHECK_STR(c->nameservers.at[4], "[::1]:53");
+}
+
+static void check_metrics(const struct conf *c)
+{
+	const struct sockaddr_in6 *v6 = (const void *)&c->metrics.at[0];
+	const struct sockaddr_in *v4 = (const void *)&c->metrics.at[2];
+
+	CHECK(c->metrics.n == 3);
+	CHECK(v6->sin6_family == AF_INET6 && v6->sin6_port == htons(9465) &&
+	      IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
+	CHECK(v4->sin_family == AF_INET && v4->sin_port == htons(9465));
+}
+
+/* No section, no listener; a section that does not say where is at loopback. */
+static void test_metrics(void)
+{
+	struct conf *c = read_text(L);
+	const struct sockaddr_in *v4;
+
+	CHECK(c && c->metrics.n == 0);
+	conf_free(c);
+	c = read_text("[metrics]\n" L);
+	CHECK(c && c->metrics.n == 1);
+	if (!c)
+		return;
+	v4 = (const void *)&c->metrics.at[0];
+	CHECK(v4->sin_family == AF_INET && v4->sin_port == htons(9465) &&
+	      v4->sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+	conf_free(c);
 }
 
 static void check_cidr(const struct cidr *c, const char *want)
@@ -212,7 +244,18 @@ static void test_full(void)
 	check_full_scalars(c);
 	check_full_lists(c);
 	check_full_rules(c);
+	check_metrics(c);
 	conf_free(c);
+}
+
+static void test_watch_lists(void)
+{
+	struct conf *c = read_text(L "[policy]\nwatch_lists = yes\n");
+
+	CHECK(c && c->watch_lists);
+	conf_free(c);
+	CHECK(!read_text(L "[policy]\nwatch_lists = inotify\n"));
+	CHECK_STR(err, "c.ini:4: watch_lists must be yes, no, on, off, true or false, not 'inotify'");
 }
 
 /* From another folder: lists, page and hosts are found beside the INI file. */
@@ -231,6 +274,20 @@ static void test_relative(void)
 	CHECK_STR(c->hosts, "sub/h");
 	CHECK_STR(c->sources.at[1], "sub/l.list");
 	CHECK(c->rules[0].n_names == 1);
+	conf_free(c);
+}
+
+static void test_changing(void)
+{
+	struct conf *c = read_text(L "[policy]\nreload_closes_denied = yes\nchanges = /var/lib/c\n"
+				     "[rule a]\nallow = a\n[rule b]\ndeny = b\nenforce = no\n");
+
+	CHECK_STR(err, "");
+	if (!c)
+		return;
+	CHECK(c->reload_closes_denied);
+	CHECK_STR(c->changes, "/var/lib/c");
+	CHECK(c->rules[0].enforce && !c->rules[1].enforce);
 	conf_free(c);
 }
 
@@ -308,6 +365,7 @@ static const struct {
 	  ":1: the name '0123456789012345678901234567890123456789012345678901234567890123' is not "
 	  "1 to 63 of A-Z a-z 0-9 _ . -" },
 	{ "[rule default]\n", ":1: a rule cannot be called 'default'" },
+	{ "[rule runtime]\n", ":1: a rule cannot be called 'runtime'" },
 	{ "[tls]\n[http]\n[tls]\n", ":3: section [tls] is given twice, first on line 1" },
 	{ L "[listener a]\n", ":3: section [listener a] is given twice, first on line 1" },
 	{ "[rule r]\nallow = a\n[rule r]\n", ":3: section [rule r] is given twice, first on line 1" },
@@ -358,6 +416,11 @@ static const struct {
 	{ "[timeouts]\ndrain = 31d\n",
 	  ":2: drain must be a time from 0 to 30d, as in 500ms, 5s, 2m or 1h, not '31d'" },
 	{ "[policy]\ndefault = no\n", ":2: default must be deny or allow, not 'no'" },
+	{ "[policy]\nchanges = var/changes\n",
+	  ":2: changes must be an absolute path, not 'var/changes'" },
+	{ "[rule runtime]\nallow = a\n", ":1: a rule cannot be called 'runtime'" },
+	{ "[rule a]\nallow = a\nenforce = perhaps\n",
+	  ":3: enforce must be yes, no, on, off, true or false, not 'perhaps'" },
 	{ "[policy]\nenforce = maybe\n",
 	  ":2: enforce must be yes, no, on, off, true or false, not 'maybe'" },
 	{ "[policy]\nprivate_networks = 10.0.0.1/8\n",
@@ -372,6 +435,14 @@ static const struct {
 	{ "[http]\nno_hots = deny\n", ":2: unknown key 'no_hots' in [http]; did you mean 'no_host'?" },
 	{ "[resolver]\nnameservers = dns.example\n",
 	  ":2: 'dns.example' is not ADDRESS or ADDRESS:PORT" },
+	{ "[metrics]\naddress = localhost:9465\n",
+	  ":2: 'localhost:9465' is not ADDRESS:PORT or [ADDRESS]:PORT" },
+	{ "[metrics]\naddress =\n", ":2: 'address' needs a value" },
+	{ "[metrics]\naddress = 127.0.0.1:1, 127.0.0.1:1\n", ":2: '127.0.0.1:1' is given twice" },
+	{ "[metrics]\nport = 1\n", ":2: unknown key 'port' in [metrics]" },
+	{ "[metrics here]\n", ":1: [metrics] takes no name" },
+	{ "[metrics]\naddress = 127.0.0.1:3129\n" L,
+	  ": an address of [metrics] is one of listener 'a'" },
 	{ "[clients g]\n", ":1: group 'g' has no networks" },
 	{ "[clients g]\nnetworks = 10.0.0.0/33\n", ":2: '10.0.0.0/33' is not a network, as in "
 						  "192.0.2.0/24" },
@@ -544,7 +615,10 @@ int main(void)
 	test_installed(path);
 	test_defaults();
 	test_full();
+	test_watch_lists();
 	test_relative();
+	test_changing();
+	test_metrics();
 	test_long_line();
 	test_line_lengths();
 	test_bad();

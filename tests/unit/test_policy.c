@@ -754,8 +754,10 @@ static void *reader(void *arg)
 	uint8_t name[NAME_BUF] = "x.example.com";
 	size_t wrong = 0;
 
-	for (unsigned i = 0; i < 20000; i++)
+	for (unsigned i = 0; i < 20000; i++) {
 		wrong += !policy_judge(policy_ref(p), 0, name, 13, 443).allow, policy_unref(p);
+		policy_hit(p, i % 2, 1);
+	}
 	policy_unref(p);
 	return (void *)wrong;
 }
@@ -768,11 +770,30 @@ static void test_threads(void)
 
 	for (unsigned i = 0; i < 4; i++)
 		CHECK(pthread_create(&t[i], NULL, reader, policy_ref(p)) == 0);
-	policy_unref(p);
 	for (unsigned i = 0; i < 4; i++) {
 		pthread_join(t[i], &wrong);
 		CHECK(wrong == NULL);
 	}
+	CHECK(policy_hits(p, 0) == 40000 && policy_hits(p, 1) == 40000); /* none is lost */
+	policy_unref(p);
+}
+
+static void test_hits(void)
+{
+	struct policy *p = policy_of(LISTENER "[rule r]\nallow = a.example\n[rule s]\ndeny = b\n");
+
+	policy_hit(p, 0, 1);
+	policy_hit(p, 2, 1);
+	policy_hit(p, 2, 1);
+	policy_hit(p, RULE_RUNTIME, 1);
+	policy_hit(p, 3, 1); /* is no rule's number */
+	policy_hit(p, RULE_RUNTIME - 1, 1);
+	CHECK(policy_hits(p, 0) == 1 && policy_hits(p, 1) == 0 && policy_hits(p, 2) == 2);
+	CHECK(policy_hits(p, RULE_RUNTIME) == 1);
+	CHECK(policy_hits(p, 3) == 0 && policy_hits(p, RULE_RUNTIME - 1) == 0);
+	CHECK_STR(policy_rule_name(p, 2), "s");
+	CHECK_STR(policy_rule_name(p, RULE_RUNTIME), "runtime");
+	policy_unref(p);
 }
 
 static double now(void)
@@ -824,6 +845,7 @@ int main(int argc, char **argv)
 	test_tables();
 	test_many_classes();
 	test_threads();
+	test_hits();
 	test_changes();
 	test_many_changes();
 	test_random();
