@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,20 +26,36 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-#define PATIENCE_S 60 /* without a byte; a reload reads every list */
+#define PATIENCE_S 60	     /* without a byte */
+#define CHANGE_PATIENCE_S 600 /* for what reads every list, or waits behind that */
+#define MOST_WORDS (CONTROL_WORDS - 2) /* behind the verb and -j */
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
 static const struct verb {
 	const char *name;
-	int args;
+	int least, most; /* words behind it */
+	int patience_s;	 /* 0: without end */
 	const char *synopsis, *help;
 } verbs[] = {
-	{ "status", 0, "status", "version, uptime, which path is in use, the policy in force" },
-	{ "stats", 0, "stats", "counters since start" },
-	{ "flows", 0, "flows", "open connections" },
-	{ "explain", 2, "explain CLIENT NAME[:PORT]", "what would be decided, and by which entry" },
-	{ "reload", 0, "reload", "read the configuration and put it in force" },
+	{ "status", 0, 0, PATIENCE_S, "status",
+	  "version, uptime, which path is in use, the policy in force" },
+	{ "stats", 0, 0, PATIENCE_S, "stats", "counters since start" },
+	{ "flows", 0, MOST_WORDS, PATIENCE_S,
+	  "flows [client ADDRESS|NETWORK] [name NAME] [sort WORD] [limit N]",
+	  "open connections; sort by up, down, bytes, age, client or name" },
+	{ "explain", 2, 2, PATIENCE_S, "explain CLIENT NAME[:PORT]",
+	  "what would be decided, and by which entry" },
+	{ "top", 0, 2, PATIENCE_S, "top [names|clients] [N]",
+	  "who was denied most in the last 30 to 60 minutes" },
+	{ "tail", 0, MOST_WORDS, 0, "tail [denied] [client ADDRESS|NETWORK] [name NAME]",
+	  "what happens, as it happens, until interrupted" },
+	{ "reload", 0, 0, CHANGE_PATIENCE_S, "reload",
+	  "read the configuration and put it in force" },
+	{ "allow", 1, 3, CHANGE_PATIENCE_S, "allow NAME [for TIME]", "allow a name from now on" },
+	{ "deny", 1, 3, CHANGE_PATIENCE_S, "deny NAME [for TIME]", "deny a name from now on" },
+	{ "revoke", 1, 1, CHANGE_PATIENCE_S, "revoke NAME", "take such a change back" },
+	{ "changes", 0, 0, PATIENCE_S, "changes", "those in force" },
 };
 
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -53,7 +70,7 @@ static void usage(FILE *f)
 	      "verbs:\n",
 	      f);
 	for (size_t i = 0; i < VERBS; i++)
-		fprintf(f, "  %-27s %s\n", verbs[i].synopsis, verbs[i].help);
+		fprintf(f, "  %s\n      %s\n", verbs[i].synopsis, verbs[i].help);
 }
 
 static const struct verb *find_verb(const char *name)
@@ -90,11 +107,18 @@ static bool make_line(char *line, size_t size, bool json, int argc, char **argv)
 	return true;
 }
 
+/* Who follows has seen enough: that is how it ends. */
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	_exit(EXIT_DONE);
+}
+
 /* The socket, or -errno. */
-static int connect_to(const char *path)
+static int connect_to(const char *path, int patience_s)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = PATIENCE_S };
+	struct timeval patience = { .tv_sec = patience_s };
 	AUTO_FD int fd = -1;
 
 	if (strlen(path) >= sizeof(at.sun_path))
@@ -110,11 +134,26 @@ static int connect_to(const char *path)
 	return TAKE_FD(fd);
 }
 
+/* Until the end, or nobody reads. A stream's lines are seen when they come. */
+static void copy(FILE *in, bool stream)
+{
+	char some[4096];
+	size_t n;
+
+	if (stream) {
+		while (fgets(some, sizeof(some), in) && fputs(some, stdout) != EOF &&
+		       fflush(stdout) == 0)
+			;
+		return;
+	}
+	while ((n = fread(some, 1, sizeof(some), in)) > 0)
+		fwrite(some, 1, n, stdout);
+}
+
 /* "ok" goes to stdout, "error" to stderr; anything else is not our daemon. */
-static int copy_answer(FILE *in)
+static int copy_answer(FILE *in, bool stream)
 {
 	char line[4096];
-	size_t n;
 
 	if (!fgets(line, sizeof(line), in)) {
 		fputs("sluicectl: no answer\n", stderr);
@@ -128,8 +167,7 @@ static int copy_answer(FILE *in)
 		fputs("sluicectl: not the answer of sluiced\n", stderr);
 		return EXIT_FAILED;
 	}
-	while ((n = fread(line, 1, sizeof(line), in)) > 0)
-		fwrite(line, 1, n, stdout);
+	copy(in, stream);
 	if (ferror(in)) {
 		fprintf(stderr, "sluicectl: the answer broke off: %s\n", strerror(errno));
 		return EXIT_FAILED;
@@ -141,9 +179,9 @@ static int copy_answer(FILE *in)
 	return EXIT_DONE;
 }
 
-static int ask(const char *path, const char *line)
+static int ask(const char *path, const char *line, const struct verb *verb)
 {
-	AUTO_FD int fd = connect_to(path);
+	AUTO_FD int fd = connect_to(path, verb->patience_s);
 	AUTO_FILE FILE *in = NULL;
 
 	if (fd < 0) {
@@ -153,6 +191,8 @@ static int ask(const char *path, const char *line)
 			absent ? "sluiced is not running" : strerror(-fd));
 		return absent ? EXIT_NOT_RUNNING : EXIT_FAILED;
 	}
+	if (verb->patience_s == 0)
+		signal(SIGINT, on_interrupt);
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line)) {
 		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(errno));
 		return EXIT_FAILED;
@@ -161,7 +201,7 @@ static int ask(const char *path, const char *line)
 	if (!in)
 		return EXIT_FAILED;
 	(void)TAKE_FD(fd);
-	return copy_answer(in);
+	return copy_answer(in, verb->patience_s == 0);
 }
 
 static int bad_usage(const char *what, const char *word)
@@ -181,11 +221,11 @@ static int run(const char *path, bool json, int argc, char **argv)
 	verb = find_verb(argv[0]);
 	if (!verb)
 		return bad_usage("no such verb: ", argv[0]);
-	if (argc - 1 != verb->args)
+	if (argc - 1 < verb->least || argc - 1 > verb->most)
 		return bad_usage("usage: ", verb->synopsis);
 	if (!make_line(line, sizeof(line), json, argc, argv))
 		return bad_usage("bad argument for ", verb->name);
-	return ask(path, line);
+	return ask(path, line, verb);
 }
 
 int main(int argc, char **argv)

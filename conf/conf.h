@@ -101,7 +101,7 @@ struct conf {
 	unsigned workers; /* 0: auto */
 	enum conf_fastpath fastpath;
 	unsigned max_connections, max_per_client;
-	char *access_log; /* path, or "stderr", "syslog", "none" */
+	char *access_log; /* path, or "stderr", "syslog", "syslog:PATH", "none" */
 	enum conf_log_format log_format;
 	char *control;
 	char *pin; /* empty: not pinned */

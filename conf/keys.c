@@ -21,6 +21,7 @@
 #define CONF_DENY_PAGE "/usr/share/sluice/deny.html"
 #endif
 
+#define SYSLOG_AT "syslog:"
 #define CONTROL_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define PAGE_MAX 65536
 #define CONNECTIONS_MAX 16777216
@@ -86,12 +87,21 @@ static int set_output(struct conf_reader *r, const struct key *k, void *field, c
 	return set_text(r, k, field, value);
 }
 
+/* Beside a path: words, and syslog: with the socket of a syslog daemon of one's own. */
+static bool is_log_word(const char *value)
+{
+	return strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0 ||
+	       strcmp(value, "none") == 0 || strncmp(value, SYSLOG_AT "/", sizeof(SYSLOG_AT)) == 0;
+}
+
 static int set_log(struct conf_reader *r, const struct key *k, void *field, const char *value)
 {
-	if (*value != '/' && strcmp(value, "stderr") != 0 && strcmp(value, "syslog") != 0 &&
-	    strcmp(value, "none") != 0)
+	if (*value != '/' && !is_log_word(value))
 		return conf_fail(r, "%s must be an absolute path, stderr, syslog or none, not '%s'",
 				 k->name, value);
+	if (*value != '/' && strlen(value) > strlen(SYSLOG_AT) + CONTROL_MAX)
+		return conf_fail(r, "%s is longer than %zu bytes", "the path of " SYSLOG_AT,
+				 CONTROL_MAX);
 	return set_text(r, k, field, value);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The access log of DESIGN section 6, one line a connection or denial. Lines are handed to a
- * writer thread through a bounded buffer: a slow disk or a dead syslog costs lines (counted),
- * never a loop's time.
+ * writer thread through a bounded buffer: a slow disk, a dead syslog or a reader that does not
+ * read costs lines (counted), never a loop's time. That lines are being lost is said once in the
+ * daemon's own log, and once that it works again.
  */
 #ifndef SLUICE_SLOWPATH_ACCESS_LOG_H
 #define SLUICE_SLOWPATH_ACCESS_LOG_H
@@ -20,6 +21,10 @@ int access_log_open(struct access_log **out, const struct conf *conf, char *err,
 void access_log_write(struct access_log *log, const struct access_entry *e); /* any thread */
 int access_log_reopen(struct access_log *log); /* SIGUSR1; on failure the old file stays */
 uint64_t access_log_lost(const struct access_log *log);
-void access_log_close(struct access_log *log); /* writes what is left */
+/*
+ * Writes what is left, but waits for a reader no longer than a second or so; then it is lost.
+ * Returns how many lines were lost in all.
+ */
+uint64_t access_log_close(struct access_log *log);
 
 #endif

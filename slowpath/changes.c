@@ -15,6 +15,7 @@
 #include "slowpath/change_file.h"
 #include "slowpath/json.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
 
 #define LOOK_MS 1000 /* at least so often, since the clock of entries may be set */
 
@@ -118,10 +119,16 @@ static struct policy_change *copy_valid(const struct changes *c, int64_t now, si
 
 static void log_expired(const struct policy_change *at, size_t n, int64_t now)
 {
-	for (size_t i = 0; i < n; i++)
-		if (at[i].until && at[i].until <= now)
-			log_info("runtime: %s %s%s is over", at[i].deny ? "deny" : "allow",
-				 change_prefix(&at[i]), at[i].name);
+	char text[CHANGE_TEXT];
+
+	for (size_t i = 0; i < n; i++) {
+		if (!at[i].until || at[i].until > now)
+			continue;
+		snprintf(text, sizeof(text), "%s %s%s is over", at[i].deny ? "deny" : "allow",
+			 change_prefix(&at[i]), at[i].name);
+		log_info("runtime: %s", text);
+		tail_note("change", text);
+	}
 }
 
 static void expire(struct daemon *d, int64_t now)
@@ -201,6 +208,7 @@ static void say(const struct policy_change *c, const char *what, uid_t uid, stru
 	snprintf(text, sizeof(text), "%s%s %s%s%s%s", what, c->deny ? "deny" : "allow",
 		 change_prefix(c), c->name, c->until ? " until " : "", c->until ? until : "");
 	log_info("runtime: %s, said by uid %ld", text, (long)(int)uid);
+	tail_note("change", text);
 	if (call->json)
 		evbuffer_add_printf(call->out, "{\"change\":\"%s\"}\n", text);
 	else

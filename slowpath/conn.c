@@ -14,6 +14,8 @@
 
 #include "slowpath/address.h"
 #include "slowpath/deny.h"
+#include "slowpath/tail.h"
+#include "slowpath/top.h"
 
 #define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
 #define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
@@ -96,7 +98,8 @@ static const char *path_word(const struct conn *c)
 		       "mixed";
 }
 
-static void write_log(struct conn *c)
+/* What is known of it by now, as the access log has it. */
+static struct access_entry describe(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
 	struct access_entry e = {
@@ -116,17 +119,51 @@ static void write_log(struct conn *c)
 		.requests = c->requests,
 	};
 
-	if (c->logged)
-		return;
-	c->logged = true;
 	if (c->rec && c->rec->v.requests > c->requests)
 		e.requests = c->rec->v.requests;
 	conn_bytes(c, all, kernel);
 	e.bytes_up = all[SIDE_CLIENT];
 	e.bytes_down = all[SIDE_UPSTREAM];
 	clock_gettime(CLOCK_REALTIME, &e.end);
+	return e;
+}
+
+/* A destination that failed has denied nobody anything. */
+static void count_denial(struct conn *c, const struct access_entry *e)
+{
+	char asked[ADDRESS_TEXT];
+
+	if (log_is_denied(e) && e->reason < REASON_UPSTREAM_REFUSED)
+		top_count(c->w->top, &c->client.ip,
+			  e->name[0] ? e->name : address_print(&c->original, false, asked),
+			  e->allowed, conn_now_ms());
+}
+
+static void write_log(struct conn *c)
+{
+	struct access_entry e;
+
+	if (c->logged)
+		return;
+	c->logged = true;
+	e = describe(c);
 	if (c->w->shared->log)
 		access_log_write(c->w->shared->log, &e);
+	count_denial(c, &e);
+	e.event = e.allowed ? "end" : "deny";
+	if (tail_listening())
+		tail_event(&e);
+}
+
+static void tell_open(const struct conn *c)
+{
+	struct access_entry e;
+
+	if (!tail_listening())
+		return;
+	e = describe(c);
+	e.event = "open";
+	tail_event(&e);
 }
 
 static void count_end(struct conn *c)
@@ -330,6 +367,7 @@ static void start_carrying(struct conn *c)
 	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS);
 	if (c->kernel_verdict)
 		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
+	tell_open(c);
 	if (!pump(c, SIDE_CLIENT))
 		return;
 	take_late_denial(c);

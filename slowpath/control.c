@@ -214,7 +214,8 @@ static void client_rest(struct control_client *c, struct evbuffer *out)
 	c->answer = out;
 	event_del(c->timer);
 	event_del(c->io);
-	event_assign(c->io, c->control->base, c->fd, (short)(what | EV_PERSIST | EV_ET), on_client, c);
+	event_assign(c->io, c->control->base, c->fd, (short)(what | EV_PERSIST | EV_ET), on_client,
+		     c);
 	if (c->step == STEP_STREAM)
 		evbuffer_prepend(out, "ok\n", 3);
 	if (event_add(c->io, NULL) != 0)
@@ -562,8 +563,8 @@ void control_lost(struct control_client *c, uint64_t events)
 	event_active(c->io, EV_WRITE, 0);
 }
 
-/* Whoever waits for an answer is told why there is none, and a stream has its last words, if it can be
-   done at once. */
+/* Whoever waits for an answer is told why there is none, and a stream has its last words, if it can
+   be done at once. */
 static void say_goodbye(struct control_client *c)
 {
 	static const char why[] = "error\nsluiced has stopped before it was done\n";

@@ -47,7 +47,7 @@ enum control_result {
 	CONTROL_OK,	/* the text is in `out` */
 	CONTROL_ERROR,	/* one line, without newline, is in `out`: why not */
 	CONTROL_LATER,	/* after control_wait(): control_finish() will answer */
-	CONTROL_STREAM, /* after control_stream(): control_write() goes on; `out` is its beginning */
+	CONTROL_STREAM, /* after control_stream(): `out`, then what control_write() is given */
 };
 
 typedef enum control_result (*control_handler)(void *arg, struct control_call *call);
@@ -67,8 +67,8 @@ bool control_stream(struct control_call *call, control_gone gone, void *arg);
    caller's any more. Not from within the handler. */
 void control_finish(struct control_client *client, bool ok, const char *text);
 
-/* One event of a stream, with its newline, or nothing of it. Never waits, never ends the client. Not
-   from within the handler. */
+/* One event of a stream, with its newline, or nothing of it. Never waits, never ends the client.
+   Not from within the handler. */
 void control_write(struct control_client *client, const char *text, size_t len);
 /* So many more were lost on their way here. */
 void control_lost(struct control_client *client, uint64_t events);

@@ -26,6 +26,7 @@
 #include "slowpath/own.h"
 #include "slowpath/privilege.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
 
 /* Descriptors beyond two a connection: listeners, maps, logs, control; and of each worker. */
 #define SPARE_FDS 512
@@ -382,6 +383,7 @@ static int start(struct daemon *d, char *err)
 	r = r ?: reload_open(d);
 	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
+	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
@@ -395,7 +397,6 @@ static int start(struct daemon *d, char *err)
 
 static void stop(struct daemon *d)
 {
-	control_close(d->control);
 	reload_close(d);
 	watchdog_close(d->watchdog);
 	watch_close(d->watch);
@@ -404,6 +405,8 @@ static void stop(struct daemon *d)
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
 	}
+	tail_close(); /* the last ends are told */
+	control_close(d->control);
 	free(d->workers);
 	listen_free(&d->listeners);
 	passed_free(&d->passed);
@@ -433,6 +436,7 @@ int daemon_run(const char *conf_path, const char *version, bool replace)
 	char err[ERR_LEN] = "no_new_privs cannot be set";
 	int r;
 
+	log_open();
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
 	d.loaded = d.started;

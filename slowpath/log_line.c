@@ -9,6 +9,8 @@
 #include "bpf/abi.h"
 #include "slowpath/json.h"
 
+#define TARGET_TEXT (NAME_BUF * 3 + ADDRESS_TEXT)
+
 static const char *const words[REASON_COUNT] = {
 	[REASON_OK] = "ok",
 	[REASON_POLICY] = "policy",
@@ -41,7 +43,7 @@ const char *proto_word(unsigned proto)
 }
 
 /* Percent-encodes what could end a field or a line, or be taken for an escape. */
-static void escape(char *out, size_t size, const char *s)
+char *log_escape(const char *s, char *out, size_t size)
 {
 	size_t n = 0;
 
@@ -54,9 +56,10 @@ static void escape(char *out, size_t size, const char *s)
 			out[n++] = (char)c;
 	}
 	out[n] = '\0';
+	return out;
 }
 
-static bool is_denied(const struct access_entry *e)
+bool log_is_denied(const struct access_entry *e)
 {
 	return !e->allowed || !e->enforced;
 }
@@ -65,63 +68,71 @@ static bool is_denied(const struct access_entry *e)
    it would have been refused (enforce = no). */
 static int squid_status(const struct access_entry *e)
 {
-	if (is_denied(e) && e->enforced)
+	if (log_is_denied(e) && e->enforced)
 		return 403;
 	return e->connected ? 200 : 503;
 }
 
-static size_t format_squid(const struct access_entry *e, char *line, size_t size)
+/* What was asked for, with its port. */
+static char *print_target(const struct access_entry *e, char text[TARGET_TEXT])
 {
 	struct endpoint_addr target = { .ip = e->dst.ip, .port = e->port };
-	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT], text[NAME_BUF * 3 + ADDRESS_TEXT];
-	int status = squid_status(e);
 	size_t len;
+
+	if (!e->name[0])
+		return address_print(&target, true, text);
+	log_escape(e->name, text, TARGET_TEXT - 8);
+	len = strlen(text);
+	snprintf(text + len, TARGET_TEXT - len, ":%u", e->port);
+	return text;
+}
+
+static size_t format_squid(const struct access_entry *e, char *line, size_t size)
+{
+	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT], text[TARGET_TEXT];
+	int status = squid_status(e);
 	int n;
 
-	if (e->name[0]) {
-		escape(text, sizeof(text) - 8, e->name);
-		len = strlen(text);
-		snprintf(text + len, sizeof(text) - len, ":%u", e->port);
-	} else {
-		address_print(&target, true, text);
-	}
+	print_target(e, text);
 	n = snprintf(line, size,
 		     "%9lld.%03d %6" PRIu64 " %s %s/%03d %" PRIu64 " CONNECT %s - %s/%s -\n",
 		     (long long)e->end.tv_sec, (int)(e->end.tv_nsec / 1000000), e->duration_ms,
 		     address_print(&e->client, false, client),
-		     is_denied(e) ? "TCP_DENIED" : "TCP_TUNNEL", status, e->bytes_down, text,
+		     log_is_denied(e) ? "TCP_DENIED" : "TCP_TUNNEL", status, e->bytes_down, text,
 		     status == 200 ? "HIER_DIRECT" : "HIER_NONE",
 		     status == 200 ? address_print(&e->dst, false, dst) : "-");
 	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
-static void iso_time(const struct timespec *ts, char out[40])
+char *log_time(const struct timespec *ts, char out[LOG_TIME])
 {
 	struct tm tm;
 	size_t n;
 
 	gmtime_r(&ts->tv_sec, &tm);
 	n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, 40 - n, ".%03dZ", (int)(ts->tv_nsec / 1000000));
+	snprintf(out + n, LOG_TIME - n, ".%03dZ", (int)(ts->tv_nsec / 1000000));
+	return out;
 }
 
 static size_t format_json(const struct access_entry *e, char *line, size_t size)
 {
-	char text[ADDRESS_TEXT], time[40];
+	char text[ADDRESS_TEXT], time[LOG_TIME];
 	struct json j;
 	size_t len;
 
-	iso_time(&e->end, time);
 	json_init(&j, line, size - 1);
 	json_open(&j, NULL, '{');
-	json_string(&j, "time", time);
+	json_string(&j, "time", log_time(&e->end, time));
+	if (e->event)
+		json_string(&j, "event", e->event);
 	json_string(&j, "client", address_print(&e->client, false, text));
 	json_number(&j, "client_port", e->client.port);
 	json_string(&j, "group", e->group);
 	json_string(&j, "name", e->name);
 	json_number(&j, "port", e->port);
 	json_string(&j, "proto", proto_word(e->proto));
-	json_string(&j, "verdict", is_denied(e) ? "deny" : "allow");
+	json_string(&j, "verdict", log_is_denied(e) ? "deny" : "allow");
 	json_string(&j, "reason", reason_word(e->reason));
 	json_string(&j, "rule", e->rule);
 	json_string(&j, "path", e->path);
@@ -139,6 +150,24 @@ static size_t format_json(const struct access_entry *e, char *line, size_t size)
 		return 0;
 	line[len++] = '\n';
 	return len;
+}
+
+size_t log_line_event(const struct access_entry *e, char *line, size_t size)
+{
+	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT], target[TARGET_TEXT], time[LOG_TIME];
+	char rule[TARGET_TEXT], group[TARGET_TEXT];
+	int n = snprintf(line, size,
+			 "%s %-4s %s %s %s %s%s rule=%s group=%s path=%s up=%" PRIu64
+			 " down=%" PRIu64 " ms=%" PRIu64 "\n",
+			 log_time(&e->end, time), e->event,
+			 address_print(&e->client, false, client), print_target(e, target),
+			 e->connected ? address_print(&e->dst, false, dst) : "-",
+			 reason_word(e->reason), e->enforced ? "" : " enforced=no",
+			 log_escape(e->rule, rule, sizeof(rule)),
+			 log_escape(e->group, group, sizeof(group)), e->path, e->bytes_up,
+			 e->bytes_down, e->duration_ms);
+
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
 size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line,

@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "slowpath/address.h"
 
+#define LOG_TIME 40
 #define LOG_LINE_LEN 8192 /* the longest name, every byte escaped, and room to spare */
 
 struct access_entry {
@@ -30,6 +31,7 @@ struct access_entry {
 	const char *path;	   /* "kernel", "user", "mixed" */
 	uint64_t bytes_up, bytes_down;
 	uint64_t requests;	   /* HTTP heads judged; 0 for other protocols */
+	const char *event;	   /* for `sluicectl tail`; NULL in the access log */
 };
 
 /*
@@ -38,6 +40,14 @@ struct access_entry {
  */
 size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line,
 		size_t size);
+
+/* The same for people who follow with `sluicectl tail`. */
+size_t log_line_event(const struct access_entry *e, char *line, size_t size);
+
+bool log_is_denied(const struct access_entry *e); /* verdict "deny": or would be (enforce = no) */
+/* Percent-encodes what could end a field or a line; cuts off what does not fit. Returns out. */
+char *log_escape(const char *s, char *out, size_t size);
+char *log_time(const struct timespec *ts, char out[LOG_TIME]); /* UTC, ISO 8601; returns out */
 
 const char *reason_word(unsigned reason); /* "?" if out of range */
 const char *proto_word(unsigned proto);	  /* "tls", "http"; "none" for anything else */

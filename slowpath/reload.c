@@ -18,6 +18,7 @@
 #include "slowpath/notify.h"
 #include "slowpath/progress.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
 
 static struct policy *read_policy(const char *path, struct progress *progress, char *err)
 {
@@ -140,8 +141,12 @@ static void count(struct daemon *d, bool ok)
 
 static void finish_with_error(struct loader *l, const char *text)
 {
+	char note[ERR_LEN + 64];
+
 	log_error("reload: %s; the old configuration stays", text);
 	count(l->d, false);
+	snprintf(note, sizeof(note), "failed, the old configuration stays: %s", text);
+	tail_note("reload", note);
 	tell(&l->now, false, text);
 }
 
@@ -213,6 +218,16 @@ static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
 	return true;
 }
 
+static void say_reloaded(const struct daemon *d)
+{
+	char text[ERR_LEN];
+
+	snprintf(text, sizeof(text), "%.400s: %zu rules, %zu names", d->conf_path,
+		 policy_rules(d->policy), policy_names(d->policy));
+	log_info("reloaded %s", text);
+	tail_note("reload", text);
+}
+
 static void on_loaded(evutil_socket_t fd, short what, void *arg)
 {
 	struct loader *l = arg;
@@ -228,8 +243,7 @@ static void on_loaded(evutil_socket_t fd, short what, void *arg)
 	if (!read || !put_in_force(l->d, read, l->err)) {
 		finish_with_error(l, l->err);
 	} else {
-		log_info("reloaded %s: %zu rules, %zu names", l->d->conf_path,
-			 policy_rules(l->d->policy), policy_names(l->d->policy));
+		say_reloaded(l->d);
 		count(l->d, true);
 		tell(&l->now, true, "");
 	}

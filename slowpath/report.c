@@ -6,12 +6,16 @@
 #include <event2/buffer.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "slowpath/filter.h"
 #include "slowpath/json.h"
 #include "slowpath/log_line.h"
+#include "slowpath/top.h"
 
+#define WHERE_LEN 1024
 #define REPORT_LEN 8192 /* more than status, stats or one flow can need */
 
 static const struct {
@@ -265,25 +269,164 @@ void report_flows(const struct flow_info *flows, size_t n, bool json, struct evb
 		flow_text(&flows[i], out);
 }
 
-void report_explain(const char *verdict, const char *group, const char *rule, const char *where,
-		    bool json, struct evbuffer *out)
+/* The parts of "file:line: entry". What is not written so has no file and no line. */
+struct place {
+	char file[WHERE_LEN];
+	uint64_t line;
+	const char *entry;
+};
+
+static void take_apart(const char *where, struct place *p)
+{
+	const char *end = strstr(where, ": "), *next, *colon;
+	char *stop;
+
+	*p = (struct place){ .entry = where };
+	for (; end && (next = strstr(end + 1, ": ")); end = next)
+		; /* an entry has no spaces, a file's name may */
+	if (end)
+		p->entry = end + 2;
+	colon = end ? memrchr(where, ':', (size_t)(end - where)) : NULL;
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return;
+	p->line = strtoull(colon + 1, &stop, 10);
+	if (stop != end || (size_t)(colon - where) >= sizeof(p->file)) {
+		p->line = 0;
+		return;
+	}
+	memcpy(p->file, where, (size_t)(colon - where));
+}
+
+/* Which default it was, when no entry decided. */
+static void print_default(const struct explanation *e, char *out, size_t size)
+{
+	if (e->is_literal)
+		snprintf(out, size, "default: an address that no entry names is denied, whatever "
+				    "[policy] default is");
+	else
+		snprintf(out, size, "default: no entry; [policy] default = %s in %s", e->verdict,
+			 e->conf_path);
+}
+
+static void explain_json(const struct explanation *e, const char *where, const struct place *p,
+			 struct evbuffer *out)
 {
 	char buf[REPORT_LEN];
 	struct json j;
 
-	if (json) {
-		json_init(&j, buf, sizeof(buf));
-		json_open(&j, NULL, '{');
-		json_string(&j, "verdict", verdict);
-		json_string(&j, "group", group);
-		json_string(&j, "rule", rule);
-		json_string(&j, "where", where);
-		json_close(&j, '}');
-		add_json(&j, out);
-		evbuffer_add(out, "\n", 1);
-		return;
+	json_init(&j, buf, sizeof(buf));
+	json_open(&j, NULL, '{');
+	json_string(&j, "verdict", e->verdict);
+	json_string(&j, "group", e->group);
+	json_string(&j, "rule", e->rule);
+	json_bool(&j, "default", e->where[0] == '\0');
+	json_bool(&j, "enforced", e->enforced);
+	json_string(&j, "where", where);
+	json_string(&j, "file", p->file);
+	json_number(&j, "line", p->line);
+	json_string(&j, "entry", p->entry);
+	json_close(&j, '}');
+	add_json(&j, out);
+	evbuffer_add(out, "\n", 1);
+}
+
+void report_explain(const struct explanation *e, bool json, struct evbuffer *out)
+{
+	char fallback[WHERE_LEN];
+	const char *where = e->where;
+	struct place p;
+
+	take_apart(e->where, &p);
+	if (!where[0]) {
+		print_default(e, fallback, sizeof(fallback));
+		where = fallback;
 	}
-	evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\n", verdict, group, rule);
-	if (where[0])
-		evbuffer_add_printf(out, "where: %s\n", where);
+	if (json)
+		explain_json(e, where, &p, out);
+	else
+		evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\nwhere: %s\n%s",
+				    e->verdict, e->group, e->rule, where,
+				    e->enforced ? "" : "enforced: no, it is let through and told\n");
+}
+
+/* ---- top ---- */
+
+static const char *row_text(const struct top_row *row, enum top_kind kind, char *text, size_t size)
+{
+	struct endpoint_addr a = { .port = 0 };
+	char address[ADDRESS_TEXT];
+
+	if (kind == TOP_NAMES)
+		return log_escape(row->name, text, size);
+	a.ip = row->client;
+	snprintf(text, size, "%s", address_print(&a, false, address));
+	return text;
+}
+
+static void row_json(const struct top_row *row, enum top_kind kind, bool first,
+		     struct evbuffer *out)
+{
+	char buf[REPORT_LEN], text[NAME_BUF * 3];
+	struct json j;
+
+	json_init(&j, buf, sizeof(buf));
+	j.comma = !first;
+	json_open(&j, NULL, '{');
+	if (kind == TOP_NAMES)
+		json_string(&j, "name", row->name);
+	else
+		json_string(&j, "client", row_text(row, kind, text, sizeof(text)));
+	json_number(&j, "count", (uint64_t)row->count);
+	json_number(&j, "over", (uint64_t)row->over);
+	json_number(&j, "denied", row->denied);
+	json_number(&j, "reported", row->reported);
+	json_close(&j, '}');
+	add_json(&j, out);
+}
+
+static void rows(const struct top_sum *sum, enum top_kind kind, uint32_t limit, bool json,
+		 struct evbuffer *out)
+{
+	static const char *const heads[] = { "NAME", "CLIENT" };
+	static const char *const keys[] = { "names", "clients" };
+	char text[NAME_BUF * 3];
+
+	if (json)
+		evbuffer_add_printf(out, ",\"%s\":[", keys[kind]);
+	else
+		evbuffer_add_printf(out, "\n%10s %10s %10s %10s  %s\n", "COUNT", "OVER", "DENIED",
+				    "REPORTED", heads[kind]);
+	for (size_t i = 0; i < sum->n[kind] && i < limit; i++) {
+		const struct top_row *row = &sum->rows[kind][i];
+
+		if (json)
+			row_json(row, kind, i == 0, out);
+		else
+			evbuffer_add_printf(out,
+					    "%10" PRId64 " %10" PRId64 " %10" PRIu64 " %10" PRIu64
+					    "  %s\n",
+					    row->count, row->over, row->denied, row->reported,
+					    row_text(row, kind, text, sizeof(text)));
+	}
+	if (json)
+		evbuffer_add(out, "]", 1);
+}
+
+void report_top(const struct top_sum *sum, const struct top_question *q, uint64_t now_ms, bool json,
+		struct evbuffer *out)
+{
+	uint64_t window_s = sum->since_ms ? (now_ms - sum->since_ms) / 1000 : 0;
+
+	evbuffer_add_printf(out,
+			    json ? "{\"window_s\":%" PRIu64 ",\"denied\":%" PRIu64
+				   ",\"reported\":%" PRIu64 :
+				   "window: %" PRIu64 " s\ndenied: %" PRIu64 "\nreported: %" PRIu64
+				   "\n",
+			    window_s, sum->denied, sum->reported);
+	if (q->names)
+		rows(sum, TOP_NAMES, q->limit, json, out);
+	if (q->clients)
+		rows(sum, TOP_CLIENTS, q->limit, json, out);
+	if (json)
+		evbuffer_add(out, "}\n", 2);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `status`, `stats` and `flows` show, as text or JSON. Pure: snapshots in, text out.
+ * What `status`, `stats`, `flows`, `explain` and `top` show, as text or JSON. Pure: snapshots in,
+ * text out.
  */
 #ifndef SLUICE_SLOWPATH_REPORT_H
 #define SLUICE_SLOWPATH_REPORT_H
@@ -14,6 +15,8 @@
 #include "slowpath/histogram.h"
 
 struct evbuffer;
+struct top_question;
+struct top_sum;
 
 /* Counters of all workers and the kernel program, since start. */
 struct stats {
@@ -64,12 +67,22 @@ struct flow_info {
 	uint64_t bytes_up, bytes_down, age_ms;
 };
 
+/* What decides, for `explain`. */
+struct explanation {
+	const char *verdict, *group, *rule;
+	const char *where;     /* "file:line: entry", "runtime: entry"; "" when no entry decided */
+	const char *conf_path; /* where the default stands */
+	bool is_literal;       /* asked of the address rules, which have a default of their own */
+	bool enforced;	       /* false: denied, but enforce = no for all or for the rule */
+};
+
 void report_stats(const struct stats *s, const struct rule_hits *rules, size_t n_rules, bool json,
 		  struct evbuffer *out);
 void report_status(const struct status *s, bool json, struct evbuffer *out);
-/* where: "file:line entry", or "" when no entry decided. */
-void report_explain(const char *verdict, const char *group, const char *rule, const char *where,
-		    bool json, struct evbuffer *out);
+void report_explain(const struct explanation *e, bool json, struct evbuffer *out);
+/* The denials of the window, as far as q asks for them. */
+void report_top(const struct top_sum *sum, const struct top_question *q, uint64_t now_ms, bool json,
+		struct evbuffer *out);
 void report_flows(const struct flow_info *flows, size_t n, bool json, struct evbuffer *out);
 
 #endif

@@ -8,12 +8,23 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "slowpath/access_log.h"
+#include "slowpath/conn.h"
+#include "slowpath/filter.h"
+#include "slowpath/flows.h"
 #include "slowpath/handover.h"
 #include "slowpath/metrics.h"
 #include "slowpath/notify.h"
 #include "slowpath/question.h"
 #include "slowpath/report.h"
 #include "slowpath/server.h"
+#include "slowpath/tail.h"
+#include "slowpath/top.h"
+
+static enum control_result refuse(struct control_call *call, const char *why)
+{
+	evbuffer_add_printf(call->out, "%s", why);
+	return CONTROL_ERROR;
+}
 
 static enum control_result verb_stats(struct daemon *d, struct control_call *call)
 {
@@ -42,13 +53,47 @@ static enum control_result verb_status(struct daemon *d, struct control_call *ca
 
 static enum control_result verb_flows(struct daemon *d, struct control_call *call)
 {
-	struct flow_list list = { 0 };
+	struct filter filter;
+	struct flow_list list = { .filter = &filter };
+	char err[ERR_LEN];
 
+	if (filter_parse(call->argc - 1, call->argv + 1, FILTER_FLOWS, &filter, err, ERR_LEN) != 0)
+		return refuse(call, err);
 	for (unsigned i = 0; i < d->n_workers; i++)
 		worker_call(&d->workers[i], worker_add_flows, &list);
-	report_flows(list.at, list.n, call->json, call->out);
+	flows_sort(&list);
+	if (!list.failed)
+		report_flows(list.at, list.n, call->json, call->out);
 	free(list.at);
-	return CONTROL_OK;
+	return list.failed ? refuse(call, "no memory") : CONTROL_OK;
+}
+
+static enum control_result verb_top(struct daemon *d, struct control_call *call)
+{
+	struct top_question q;
+	struct top_sum sum = { .failed = false };
+	char err[ERR_LEN];
+
+	if (filter_parse_top(call->argc - 1, call->argv + 1, &q, err, ERR_LEN) != 0)
+		return refuse(call, err);
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_call(&d->workers[i], worker_add_top, &sum);
+	top_finish(&sum);
+	if (!sum.failed)
+		report_top(&sum, &q, conn_now_ms(), call->json, call->out);
+	top_sum_free(&sum);
+	return sum.failed ? refuse(call, "no memory") : CONTROL_OK;
+}
+
+static enum control_result verb_tail(struct daemon *d, struct control_call *call)
+{
+	struct filter filter;
+	char err[ERR_LEN];
+
+	(void)d;
+	if (filter_parse(call->argc - 1, call->argv + 1, FILTER_TAIL, &filter, err, ERR_LEN) != 0)
+		return refuse(call, err);
+	return tail_follow(call, &filter);
 }
 
 static enum control_result verb_explain(struct daemon *d, struct control_call *call)
@@ -57,12 +102,11 @@ static enum control_result verb_explain(struct daemon *d, struct control_call *c
 	struct policy_verdict v;
 	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
 	const char *wrong = question_parse(call->argv[1], call->argv[2], &q);
+	struct explanation e = { .conf_path = d->conf_path, .where = where };
 	uint32_t group;
 
-	if (wrong) {
-		evbuffer_add_printf(call->out, "%s", wrong);
-		return CONTROL_ERROR;
-	}
+	if (wrong)
+		return refuse(call, wrong);
 	group = policy_group(d->policy, q.client.addr);
 	if (q.is_literal)
 		v = policy_judge_addr(d->policy, group, q.literal.s6_addr, q.port);
@@ -73,8 +117,12 @@ static enum control_result verb_explain(struct daemon *d, struct control_call *c
 				    sizeof(where));
 	else
 		policy_explain(d->policy, group, q.name, q.len, q.port, where, sizeof(where));
-	report_explain(v.allow ? "allow" : "deny", policy_group_name(d->policy, group),
-		       policy_rule_name(d->policy, v.rule), where, call->json, call->out);
+	e.verdict = v.allow ? "allow" : "deny";
+	e.group = policy_group_name(d->policy, group);
+	e.rule = policy_rule_name(d->policy, v.rule);
+	e.is_literal = q.is_literal;
+	e.enforced = v.allow || (policy_conf(d->policy)->enforce && !v.report);
+	report_explain(&e, call->json, call->out);
 	return CONTROL_OK;
 }
 
@@ -133,8 +181,12 @@ static const struct verb {
 } verbs[] = {
 	{ "status", 1, 1, verb_status, "status" },
 	{ "stats", 1, 1, verb_stats, "stats" },
-	{ "flows", 1, 1, verb_flows, "flows" },
+	{ "flows", 1, CONTROL_WORDS, verb_flows,
+	  "flows [client ADDRESS|NETWORK] [name NAME] [sort WORD] [limit N]" },
 	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
+	{ "top", 1, CONTROL_WORDS, verb_top, "top [names|clients] [N]" },
+	{ "tail", 1, CONTROL_WORDS, verb_tail,
+	  "tail [denied] [client ADDRESS|NETWORK] [name NAME]" },
 	{ "reload", 1, 1, reload_verb, "reload" },
 	{ "allow", 2, 4, changes_verb_allow, "allow NAME [for TIME]" },
 	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },

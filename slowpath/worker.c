@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "slowpath/conn.h"
 #include "slowpath/listen.h"
+#include "slowpath/top.h"
 #include "slowpath/watchdog.h"
 
 #define ACCEPTS 64 /* in one go, then other events have their turn */
@@ -297,19 +298,20 @@ void worker_add_stats(struct worker *w, void *arg)
 void worker_add_flows(struct worker *w, void *arg)
 {
 	struct flow_list *list = arg;
+	struct flow_info info;
 
 	for (const struct conn *c = w->conns; c; c = c->next) {
-		if (list->n == list->room) {
-			size_t room = list->room ? list->room * 2 : 64;
-			struct flow_info *grown = realloc(list->at, room * sizeof(*grown));
-
-			if (!grown)
-				return;
-			list->at = grown;
-			list->room = room;
-		}
-		conn_info(c, &list->at[list->n++]);
+		if (!flows_wants(list, &c->client.ip, c->name, c->name_len))
+			continue;
+		conn_info(c, &info);
+		if (!flows_add(list, &info))
+			return;
 	}
+}
+
+void worker_add_top(struct worker *w, void *arg)
+{
+	top_add(w->top, conn_now_ms(), arg);
 }
 
 /* ---- for the connections ---- */
@@ -420,7 +422,8 @@ int worker_open(struct worker *w, unsigned index, struct shared *shared, struct 
 	snprintf(err, err_len, "no memory for a worker");
 	w->scratch = malloc(SCRATCH_BYTES);
 	w->base = new_base();
-	if (w->scratch && w->base)
+	w->top = top_new();
+	if (w->scratch && w->base && w->top)
 		r = open_events(w);
 	if (r == 0) {
 		w->policy = policy_ref(policy);
@@ -501,6 +504,7 @@ void worker_close(struct worker *w)
 		event_base_free(w->base);
 	policy_unref(w->policy);
 	free(w->scratch);
+	top_free(w->top);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->done);
 }

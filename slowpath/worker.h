@@ -17,6 +17,7 @@
 #include "fastpath/policy.h"
 #include "slowpath/access_log.h"
 #include "slowpath/clients.h"
+#include "slowpath/flows.h"
 #include "slowpath/poll.h"
 #include "slowpath/report.h"
 #include "slowpath/resolver.h"
@@ -25,6 +26,7 @@
 #define SPARE_PIPES 64
 
 struct conn;
+struct top;
 
 /* What all workers share. */
 struct shared {
@@ -73,6 +75,7 @@ struct worker {
 
 	struct conn *conns; /* all of them, doubly linked */
 	struct stats stats; /* ended connections; open ones are added when asked */
+	struct top *top;    /* who is denied most */
 	uint8_t *scratch;   /* SCRATCH_BYTES */
 	int pipes[SPARE_PIPES][2];
 	unsigned n_pipes;
@@ -102,12 +105,8 @@ void worker_drain(struct worker *w, void *arg);
 void worker_stop(struct worker *w, void *arg);	      /* end now */
 void worker_set_policy(struct worker *w, void *arg);  /* arg: struct policy */
 void worker_add_stats(struct worker *w, void *arg);   /* arg: struct stats, added to */
-
-struct flow_list {
-	struct flow_info *at;
-	size_t n, room;
-};
-void worker_add_flows(struct worker *w, void *arg); /* arg: struct flow_list */
+void worker_add_flows(struct worker *w, void *arg);   /* arg: struct flow_list */
+void worker_add_top(struct worker *w, void *arg);     /* arg: struct top_sum */
 
 /* For conn.c: */
 int worker_pipe(struct worker *w, int fds[2]); /* an empty pipe; 0 or -errno */

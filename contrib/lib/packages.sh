@@ -19,8 +19,8 @@ packages_demo=(
 
 # what the tests start, beside that
 packages_test=(
-	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev nftables nodejs patch
-	python3 strace systemd wget xz-utils
+	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev logrotate nftables nodejs
+	patch python3 strace systemd wget xz-utils
 )
 
 # what builds and tries the Debian package, beside packages_build

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Any bytes to the control socket, in pieces: one answer, at most one request out of it, of words
-// that are words; and any words as the question of `explain`. The first byte says how the rest
-// is cut.
+// that are words; and any words as what is asked of `explain`, `flows`, `tail` and `top`. The first
+// byte says how the rest is cut.
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -16,6 +16,7 @@
 
 #include "bpf/name.h"
 #include "slowpath/control.h"
+#include "slowpath/filter.h"
 #include "slowpath/question.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -43,6 +44,49 @@ static void check_question(const char *client, char *name)
 		abort();
 }
 
+/* A filter that was taken holds what it says, and selects the name that it was given. */
+static void check_filter(int argc, char **argv, unsigned may)
+{
+	struct filter f;
+	char err[200] = "", below[NAME_BUF + 2];
+	uint8_t again[NAME_BUF];
+	uint32_t len, numeric;
+	struct rd in;
+
+	if (filter_parse(argc, argv, may, &f, err, sizeof(err)) != 0) {
+		if (!err[0] || strchr(err, '\n'))
+			abort();
+		return;
+	}
+	if (f.has & ~may || !(f.has & FILTER_LIMIT) != !f.limit ||
+	    !(f.has & FILTER_SORT) != !f.sort)
+		abort();
+	if (!(f.has & FILTER_NAME))
+		return;
+	rd_init(&in, (const uint8_t *)f.name, (uint32_t)f.len);
+	if (name_normalise(in, again, &len, &numeric) != PARSE_OK || len != f.len ||
+	    memcmp(again, f.name, len) != 0)
+		abort();
+	snprintf(below, sizeof(below), "x.%s", f.name);
+	if (filter_has_name(&f, f.name, f.len) != (f.kind != NAME_BELOW) ||
+	    filter_has_name(&f, below, f.len + 2) != (f.kind != NAME_HOST) ||
+	    filter_has_name(&f, f.name, f.len - 1))
+		abort();
+}
+
+static void check_top(int argc, char **argv)
+{
+	struct top_question q;
+	char err[200] = "";
+
+	if (filter_parse_top(argc, argv, &q, err, sizeof(err)) != 0) {
+		if (!err[0] || strchr(err, '\n'))
+			abort();
+	} else if ((!q.names && !q.clients) || q.limit < 1 || q.limit > TOP_MOST) {
+		abort();
+	}
+}
+
 static enum control_result handle(void *arg, struct control_call *call)
 {
 	int argc = call->argc;
@@ -60,6 +104,9 @@ static enum control_result handle(void *arg, struct control_call *call)
 				abort();
 	}
 	evbuffer_add_printf(call->out, "%s", argv[0]);
+	check_filter(argc - 1, argv + 1, FILTER_FLOWS);
+	check_filter(argc - 1, argv + 1, FILTER_TAIL);
+	check_top(argc - 1, argv + 1);
 	if (argc == 3)
 		check_question(argv[1], argv[2]);
 	return argc % 2 ? CONTROL_OK : CONTROL_ERROR;

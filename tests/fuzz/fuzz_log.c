@@ -3,6 +3,7 @@
 // which Squid's tools split into ten fields, or which another parser of JSON reads back.
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,17 +36,56 @@ static void check_line(const char *line, size_t len)
 			abort();
 }
 
+/* Ten fields, each between single spaces but for the padding of the numbers before the client, and
+   none empty. */
+static void split(char *line, char *field[SQUID_FIELDS])
+{
+	char *p = line;
+
+	for (size_t n = 0; n < SQUID_FIELDS; n++) {
+		field[n] = p + (n < 2 ? strspn(p, " ") : 0);
+		p = strchrnul(field[n], ' ');
+		if (p == field[n] || (*p == '\0') != (n == SQUID_FIELDS - 1))
+			abort();
+		*p++ = '\0';
+	}
+}
+
+/* The escaped text stands for these bytes and no others. */
+static void check_escaped(const char *text, const char *word)
+{
+	for (; *text; word++) {
+		unsigned byte = (unsigned char)*text++;
+
+		if (byte == '%') {
+			if (sscanf(text, "%2X", &byte) != 1)
+				abort();
+			text += 2;
+		}
+		if ((unsigned char)*word != byte)
+			abort();
+	}
+	if (*word)
+		abort();
+}
+
 static void check_squid(const struct access_entry *e)
 {
-	char line[LOG_LINE_LEN], *save = NULL;
-	size_t len = log_line(LOG_SQUID, e, line, sizeof(line)), fields = 0;
+	char line[LOG_LINE_LEN], port[8], *field[SQUID_FIELDS], *colon;
+	size_t len = log_line(LOG_SQUID, e, line, sizeof(line));
 
 	check_line(line, len);
 	line[len - 1] = '\0';
-	for (char *f = strtok_r(line, " ", &save); f; f = strtok_r(NULL, " ", &save))
-		if (++fields == 6 && strcmp(f, "CONNECT") != 0)
-			abort();
-	if (fields != SQUID_FIELDS)
+	split(line, field);
+	snprintf(port, sizeof(port), ":%u", e->port);
+	colon = strrchr(field[6], ':');
+	if (strcmp(field[5], "CONNECT") != 0 || !colon || strcmp(colon, port) != 0)
+		abort();
+	*colon = '\0';
+	if (*e->name)
+		check_escaped(field[6], e->name);
+	if (strcmp(field[7], "-") != 0 || strncmp(field[8], "HIER_", 5) != 0 ||
+	    strcmp(field[9], "-") != 0)
 		abort();
 }
 

@@ -63,7 +63,7 @@ def explain_knows_them(t):
     said(sluice, "deny", "*.allowed.test", "for", "1h")
     answer = sluice.ask("explain", "10.77.1.2", "x.allowed.test")
     assert answer["verdict"] == "deny" and answer["rule"] == "runtime", answer
-    assert "*.allowed.test" in answer["where"], answer
+    assert "*.allowed.test" in answer["where"] and answer["entry"] == "*.allowed.test", answer
 
 
 @test(daemon=False, families=(4,), modes=("off",))
@@ -155,4 +155,4 @@ def a_rule_on_trial_lets_through_and_tells(t):
 def trial_is_in_the_answers(t):
     sluice = t.own(changes={"rule new.deny": [".tree.test"], "rule new.enforce": "no"})
     answer = json.loads(sluice.ctl("-j", "explain", "10.77.1.2", "tree.test").stdout)
-    assert answer["rule"] == "new", answer
+    assert answer["rule"] == "new" and answer["enforced"] is False, answer

@@ -387,6 +387,11 @@ static const struct {
 	  ":2: max_per_client must be a number from 1 to 16777216, not '1k'" },
 	{ "[sluice]\naccess_log = sylog\n", ":2: access_log must be an absolute path, stderr, "
 					    "syslog or none, not 'sylog'" },
+	{ "[sluice]\naccess_log = syslog:log\n", ":2: access_log must be an absolute path, "
+						 "stderr, syslog or none, not 'syslog:log'" },
+	{ "[sluice]\naccess_log = syslog:/5678901234567890123456789012345678901234567890123456789"
+	  "0123456789012345678901234567890123456789012345678901234567890123456789\n",
+	  ":2: the path of syslog: is longer than 107 bytes" },
 	{ "[sluice]\ncontrol = c.sock\n", ":2: control must be an absolute path, not 'c.sock'" },
 	{ "[sluice]\ncontrol = /45678901234567890123456789012345678901234567890123456789012345678901"
 	  "23456789012345678901234567890123456789012345\n",

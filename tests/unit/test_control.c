@@ -358,7 +358,8 @@ static void test_bounds(void)
 	char line[32], want[80];
 
 	for (; n < CONTROL_KEPT; n++) {
-		snprintf(line, sizeof(line), "%s %d\n", n < CONTROL_STREAMS ? "follow" : "later", n);
+		snprintf(line, sizeof(line), "%s %d\n", n < CONTROL_STREAMS ? "follow" : "later",
+			 n);
 		fds[n] = keep_one(line);
 		CHECK(kept[n]);
 		if (n == CONTROL_STREAMS - 1)
