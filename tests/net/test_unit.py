@@ -11,7 +11,8 @@ import tls
 from case import get, is_allowed, is_denied, is_forbidden, test
 from netns import until
 
-UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../contrib/systemd/sluice.service.in")
+HERE = os.path.dirname(os.path.abspath(__file__))
+UNIT = os.path.join(HERE, "../../contrib/systemd/sluice.service.in")
 
 
 @functools.lru_cache
@@ -79,6 +80,6 @@ def every_system_call_is_one_that_the_unit_permits(t):
     until(lambda: os.path.exists(table) and "total" in open(table, encoding="ascii").read(),
           20 * t.scale, "strace has written its table")
     calls = made(table)
-    assert {"accept4", "epoll_pwait", "epoll_wait"} & calls and ("bpf" in calls) == (t.mode == "on"), calls
+    assert "accept4" in calls and ("bpf" in calls) == (t.mode == "on"), calls
     setpriv = {"setgroups", "setresuid", "setresgid"}  # not the daemon's
     assert calls - setpriv <= permitted(), f"not permitted: {calls - setpriv - permitted()}"
