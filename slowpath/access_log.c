@@ -47,7 +47,7 @@ struct access_log {
 	int next_fd; /* a reopened file the writer has not taken yet; -1: none */
 	bool reconnect; /* the same for syslog */
 	bool asleep; /* the writer waits for the first line */
-	bool closing;
+	bool closing, ended;
 	uint64_t close_by_ms;
 	uint64_t lost;
 	bool told; /* that lines are being lost */
@@ -298,6 +298,8 @@ static void *run(void *arg)
 		log->taken = 0;
 		gather_lines(log);
 	}
+	log->ended = true;
+	pthread_cond_broadcast(&log->wake);
 	pthread_mutex_unlock(&log->lock);
 	return NULL;
 }
@@ -494,48 +496,48 @@ uint64_t access_log_lost(const struct access_log *log)
 	return lost;
 }
 
-/* Once. *stuck: the writer is in a system call that does not end, and still has the log. Returns
-   what was lost before. */
-static uint64_t end_writer(struct access_log *log, bool *stuck)
+/* With the lock held, once. false: the writer is in a system call that does not end. */
+static bool end_writer(struct access_log *log)
 {
 	struct timespec until;
-	uint64_t lost, by_ms;
+	uint64_t by_ms;
 
-	pthread_mutex_lock(&log->lock);
-	lost = log->lost;
 	log->closing = true;
 	log->close_by_ms = now_ms() + CLOSE_MS;
 	by_ms = log->close_by_ms + STUCK_MS;
 	wake_writer(log);
-	pthread_mutex_unlock(&log->lock);
 	until = (struct timespec){ .tv_sec = (time_t)(by_ms / 1000),
 				   .tv_nsec = (long)(by_ms % 1000) * 1000000 };
-	*stuck = pthread_clockjoin_np(log->writer, NULL, CLOCK_MONOTONIC, &until) != 0;
-	return lost;
+	while (!log->ended && pthread_cond_timedwait(&log->wake, &log->lock, &until) == 0)
+		;
+	return log->ended;
 }
 
 uint64_t access_log_close(struct access_log *log)
 {
 	uint64_t lost, before;
-	bool stuck = false;
+	bool ended;
 
 	if (!log || log->sink == SINK_NONE) {
 		if (log)
 			free_log(log);
 		return 0;
 	}
-	before = end_writer(log, &stuck);
 	pthread_mutex_lock(&log->lock);
-	if (stuck)
+	before = log->lost;
+	ended = end_writer(log);
+	if (!ended)
 		log->lost += log->taken + count_lines(log->filling, log->filled);
 	lost = log->lost;
 	pthread_mutex_unlock(&log->lock);
 	if (lost != before)
 		log_warn("access log %s: the last %" PRIu64 " lines are lost", log->path,
 			 lost - before);
-	if (stuck)
-		pthread_detach(log->writer); /* the log is its own now, until the process ends */
-	else
+	if (ended) {
+		pthread_join(log->writer, NULL);
 		free_log(log);
+	} else {
+		pthread_detach(log->writer); /* the log is its own now, until the process ends */
+	}
 	return lost;
 }
