@@ -28,8 +28,8 @@ _numbers = itertools.count(1)
 
 class Test:
     def __init__(self, function, core=False, modes=MODES, families=(4, 6), ini=None, daemon=True,
-                 plain=False, seconds=30):
-        self.function, self.core, self.plain = function, core, plain
+                 plain=False, seconds=30, alone=False):
+        self.function, self.core, self.plain, self.alone = function, core, plain, alone
         self.modes, self.families = modes, families
         self.ini, self.daemon, self.seconds = ini or {}, daemon, seconds
         self.name = function.__name__
@@ -49,6 +49,7 @@ def test(**attributes):
     daemon     False: no daemon is running, the test starts its own
     plain      it also holds when nothing is between client and server
     seconds    hard limit
+    alone      it looks at the whole machine, or needs much of it: not beside other tests
     """
     def register(function):
         TESTS.append(Test(function, **attributes))

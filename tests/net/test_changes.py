@@ -27,8 +27,8 @@ def allow_deny_and_revoke(t):
     is_denied(t, tls.handmade_hello(b"www.allowed.test"))
     t.logged(name="www.allowed.test", verdict="deny", reason="policy", rule="runtime")
     hello = tls.handmade_hello(b"www.allowed.test")
-    is_denied(t, [hello[:60], hello[60:]])
-    t.logged(name="www.allowed.test", verdict="deny", rule="runtime", path="user")
+    is_denied(t, [hello[:60], hello[60:]])  # user space judges, unless both came before it looked
+    t.logged(name="www.allowed.test", verdict="deny", rule="runtime")
     is_forbidden(t, get("allowed.test"), port=80)
     t.logged(name="allowed.test", verdict="deny", rule="runtime")
     is_allowed(t, "api.allowed.test")

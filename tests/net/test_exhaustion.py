@@ -31,7 +31,7 @@ FLOODS = (("silent", 5000, "second"), ("drip", 5000, "agent"), ("half", 500, "na
           ("head", 500, "narrow"), ("crumbs", 8, "narrow"))
 
 
-@test(ini=HELD, seconds=60)
+@test(ini=HELD, alone=True, seconds=60)
 def thousands_that_never_come_to_a_verdict(t):
     """Silent ones, hellos a byte at a time, hellos and heads that are never complete, all at once."""
     count = sum(count for _, count, _ in FLOODS)

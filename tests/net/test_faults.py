@@ -479,7 +479,7 @@ def lost_events_hang_nobody(t):
 
 # --- very many ------------------------------------------------------------------------------
 
-@test(ini=MANY, seconds=120)
+@test(ini=MANY, alone=True, seconds=120)
 def thousands_of_open_connections_on_one_worker(t):
     """As many as its descriptors allow: two each."""
     count = 9500
@@ -495,7 +495,7 @@ def thousands_of_open_connections_on_one_worker(t):
     assert reasons(t.lines()) == {"ok": count}
 
 
-@test(ini=MANY, seconds=120)
+@test(ini=MANY, alone=True, seconds=120)
 def tens_of_thousands_opened_and_reset(t):
     """At once, inside a hello, behind it, and after an answer."""
     count = 30000 if t.family == 4 else 8000

@@ -19,7 +19,7 @@ def no_problems(found):
     assert not found, "\n".join(found[:10])
 
 
-@test(core=True, plain=True, seconds=240)
+@test(core=True, plain=True, alone=True, seconds=240)
 def every_byte_and_every_end_arrives(t):
     if not t.sluice:
         no_problems(Streams(t.lab, t.build, t.family, **options(t)).problems())

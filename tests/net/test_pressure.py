@@ -114,7 +114,7 @@ def one_stalls(t, direction, opening, sender_max):
         t.logged(name="raw.test", reason="ok")
 
 
-@test(core=True, plain=True, seconds=60)
+@test(core=True, plain=True, alone=True, seconds=60)
 def stalled_receiver_stalls_the_sender(t):
     with usual_buffers(t.lab):
         for direction in "up", "down":
@@ -122,7 +122,7 @@ def stalled_receiver_stalls_the_sender(t):
                 one_stalls(t, direction, opening, SENDER_MAX)
 
 
-@test(plain=True, seconds=60)
+@test(plain=True, alone=True, seconds=60)
 def with_the_buffers_of_this_machine(t):
     """Both ends may have as much again as the gateway."""
     ends = ends_max(t.lab)
@@ -140,7 +140,7 @@ def with_the_buffers_of_this_machine(t):
                 crowd.all_served(t, server, 1)
 
 
-@test(core=True, plain=True, seconds=120)
+@test(core=True, plain=True, alone=True, seconds=120)
 def many_stalled_receivers(t):
     """Of both protocols, in both directions: together no more than each alone may."""
     each = 2 if t.core else 25
@@ -169,7 +169,7 @@ def many_stalled_receivers(t):
         assert len(lines) == count and {line["reason"] for line in lines} == {"ok"}, lines[:3]
 
 
-@test(plain=True, seconds=60)
+@test(plain=True, alone=True, seconds=60)
 def a_stalled_receiver_holds_up_nobody_else(t):
     with usual_buffers(t.lab), crowd.server(t) as server:
         stalled = Stalled(t, server, "down", crowd.tls_opening, 4, 20 * MIB)
