@@ -18,7 +18,7 @@ import threading
 import tls
 from case import get, is_allowed, is_denied, is_forbidden, test
 from netns import run
-from sluice import render
+from sluice import TRACED, render
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONTRIB = os.path.join(HERE, "../../contrib")
@@ -256,7 +256,7 @@ def disk_errors_lose_lines_not_traffic(t):
 @test(**ONE)
 def disk_that_hangs_does_not_hold_up_the_end(t):
     """strace makes every write to the log take a minute."""
-    sluice = t.own()
+    sluice = t.own(wrap=["env", f"ASAN_OPTIONS={TRACED['ASAN_OPTIONS']}"])  # it ends as it is traced
     tracer = sluice.traced("/dev/null", "-P", sluice.log.path, "-e", "trace=write",
                            "-e", "inject=write:delay_enter=60000000")
     denied(t, 5)

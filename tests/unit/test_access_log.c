@@ -714,6 +714,7 @@ static void test_syslog_that_sleeps(void)
 	uint64_t lost;
 
 	write_lines(log, count);
+	CHECK(recv(asleep, message, sizeof(message), MSG_PEEK) > 0);
 	fd = syslog_daemon(SOCK_DGRAM); /* in its place, while it still has the old one */
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	CHECK(access_log_reopen(log) == 0);
