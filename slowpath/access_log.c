@@ -59,6 +59,9 @@ struct access_log {
 	bool torn; /* the last line in the file is not whole */
 };
 
+/* The end did not wait any longer: it is the writer's until the process ends. */
+static struct access_log *left_to_writer __attribute__((used));
+
 static uint64_t now_ms(void)
 {
 	struct timespec t;
@@ -268,6 +271,23 @@ static void gather_lines(struct access_log *log)
 		;
 }
 
+static void free_log(struct access_log *log)
+{
+	if (log->out.fd >= 0 && log->out.fd != STDERR_FILENO)
+		close(log->out.fd);
+	if (log->next_fd >= 0)
+		close(log->next_fd);
+	if (log->poke_fd >= 0)
+		close(log->poke_fd);
+	syslog_sink_close(log->syslog);
+	free(log->filling);
+	free(log->writing);
+	free(log->path);
+	pthread_cond_destroy(&log->wake);
+	pthread_mutex_destroy(&log->lock);
+	free(log);
+}
+
 static void *run(void *arg)
 {
 	struct access_log *log = arg;
@@ -346,23 +366,6 @@ static int open_sink(struct access_log *log)
 		break;
 	}
 	return 0;
-}
-
-static void free_log(struct access_log *log)
-{
-	if (log->out.fd >= 0 && log->out.fd != STDERR_FILENO)
-		close(log->out.fd);
-	if (log->next_fd >= 0)
-		close(log->next_fd);
-	if (log->poke_fd >= 0)
-		close(log->poke_fd);
-	syslog_sink_close(log->syslog);
-	free(log->filling);
-	free(log->writing);
-	free(log->path);
-	pthread_cond_destroy(&log->wake);
-	pthread_mutex_destroy(&log->lock);
-	free(log);
 }
 
 /* Signals are the loops' business, and a reader gone from a FIFO is no reason to die. */
@@ -529,15 +532,16 @@ uint64_t access_log_close(struct access_log *log)
 	if (!ended)
 		log->lost += log->taken + count_lines(log->filling, log->filled);
 	lost = log->lost;
-	pthread_mutex_unlock(&log->lock);
 	if (lost != before)
 		log_warn("access log %s: the last %" PRIu64 " lines are lost", log->path,
 			 lost - before);
+	pthread_mutex_unlock(&log->lock);
 	if (ended) {
 		pthread_join(log->writer, NULL);
 		free_log(log);
 	} else {
-		pthread_detach(log->writer); /* the log is its own now, until the process ends */
+		pthread_detach(log->writer);
+		left_to_writer = log;
 	}
 	return lost;
 }

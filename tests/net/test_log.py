@@ -18,7 +18,7 @@ import threading
 import tls
 from case import get, is_allowed, is_denied, is_forbidden, test
 from netns import run
-from sluice import render
+from sluice import TRACED, render
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONTRIB = os.path.join(HERE, "../../contrib")
@@ -74,7 +74,7 @@ def hostile(t):
         yield host, ("bad_name", "bad_http", "no_host", "policy")
 
 
-@test(families=(4, 6), seconds=60)
+@test(ini={"sluice.workers": "1"}, seconds=60)  # so that lines stand in the order of connections
 def no_client_forges_a_line(t):
     """In JSON. Each connection has one line, in order, and its name comes back from it."""
     expected = list(hostile(t))
@@ -92,7 +92,8 @@ def no_client_forges_a_line(t):
 @test(families=(6,), daemon=False, seconds=60)
 def no_client_forges_a_line_in_squids_format(t):
     path = t.lab.path(f"forged-{t.mode}.log")
-    sluice = t.own(changes={"sluice.log_format": "squid", "sluice.access_log": path})
+    sluice = t.own(changes={"sluice.log_format": "squid", "sluice.access_log": path,
+                            "sluice.workers": "1"})
     expected = list(hostile(t))
     denied(t, name=b"last.test")
     t.until(lambda: any(b" last.test:443 " in line for line in raw_lines(path)), 20, "the last line")
@@ -255,7 +256,7 @@ def disk_errors_lose_lines_not_traffic(t):
 @test(**ONE)
 def disk_that_hangs_does_not_hold_up_the_end(t):
     """strace makes every write to the log take a minute."""
-    sluice = t.own()
+    sluice = t.own(wrap=["env", f"ASAN_OPTIONS={TRACED['ASAN_OPTIONS']}"])  # it ends as it is traced
     tracer = sluice.traced("/dev/null", "-P", sluice.log.path, "-e", "trace=write",
                            "-e", "inject=write:delay_enter=60000000")
     denied(t, 5)

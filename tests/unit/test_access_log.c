@@ -544,7 +544,7 @@ static void test_reopen_past_a_dead_fifo(size_t name_len)
 	CHECK(access_log_close(log) == 0);
 	in_fifo = read_lines(fd, count + 1);
 	close(fd);
-	len = count * strlen(one) + 1;
+	len = (count + 1) * strlen(one) + 1;
 	text = malloc(len);
 	fd = open(path, O_RDONLY);
 	text[read(fd, text, len - 1)] = '\0';
@@ -714,6 +714,7 @@ static void test_syslog_that_sleeps(void)
 	uint64_t lost;
 
 	write_lines(log, count);
+	CHECK(recv(asleep, message, sizeof(message), MSG_PEEK) > 0);
 	fd = syslog_daemon(SOCK_DGRAM); /* in its place, while it still has the old one */
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	CHECK(access_log_reopen(log) == 0);
