@@ -131,6 +131,27 @@ static void log_expired(const struct policy_change *at, size_t n, int64_t now)
 	}
 }
 
+/* Makes `at`, of which some are over, the list. Never kept first: the file says itself until when
+   they are, and a disk that is full must not make them last. */
+static int drop_expired(struct daemon *d, struct policy_change *at, size_t n, char *err)
+{
+	struct changes before = *d->changes;
+	int r;
+
+	d->changes->at = at;
+	d->changes->n = n;
+	r = put_in_force(d, err);
+	if (r) {
+		d->changes->at = before.at;
+		d->changes->n = before.n;
+		return r;
+	}
+	free(before.at);
+	if (keep(d, err) != 0)
+		log_error("%s", err);
+	return 0;
+}
+
 static void expire(struct daemon *d, int64_t now)
 {
 	AUTO_FREE struct policy_change *all = NULL, *left = NULL;
@@ -141,7 +162,7 @@ static void expire(struct daemon *d, int64_t now)
 	left = copy_valid(d->changes, now, &n_left);
 	if (all && left && n_left == n_all)
 		return;
-	if (!all || !left || replace_list(d, left, n_left, err) != 0) {
+	if (!all || !left || drop_expired(d, left, n_left, err) != 0) {
 		log_error("runtime: an entry is over but stays: %s", err);
 		return;
 	}
