@@ -65,7 +65,25 @@ static int put_in_force(struct daemon *d, char *err)
 	return 0;
 }
 
-/* Makes `at` the list, whose owner we become. On failure everything is as before, at included. */
+/* Makes `at` the list, whose owner we become, without keeping it. On failure it is the old one. */
+static int put_list_in_force(struct daemon *d, struct policy_change *at, size_t n, char *err)
+{
+	struct changes before = *d->changes;
+	int r;
+
+	d->changes->at = at;
+	d->changes->n = n;
+	r = put_in_force(d, err);
+	if (r) {
+		d->changes->at = before.at;
+		d->changes->n = before.n;
+		return r;
+	}
+	free(before.at);
+	return 0;
+}
+
+/* The same, kept before. On failure everything is as before, at included. */
 static int replace_list(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
 	struct changes before = *d->changes;
@@ -131,25 +149,15 @@ static void log_expired(const struct policy_change *at, size_t n, int64_t now)
 	}
 }
 
-/* Makes `at`, of which some are over, the list. Never kept first: the file says itself until when
-   they are, and a disk that is full must not make them last. */
+/* Never kept first: the file says itself until when an entry is, and a disk that is full must not
+   make it last. */
 static int drop_expired(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
-	struct changes before = *d->changes;
-	int r;
+	int r = put_list_in_force(d, at, n, err);
 
-	d->changes->at = at;
-	d->changes->n = n;
-	r = put_in_force(d, err);
-	if (r) {
-		d->changes->at = before.at;
-		d->changes->n = before.n;
-		return r;
-	}
-	free(before.at);
-	if (keep(d, err) != 0)
+	if (!r && keep(d, err) != 0)
 		log_error("%s", err);
-	return 0;
+	return r;
 }
 
 static void expire(struct daemon *d, int64_t now)
@@ -386,17 +394,25 @@ int changes_open(struct daemon *d, char *err)
 
 int changes_catch_up(struct daemon *d, char *err)
 {
-	struct policy_change *at = NULL;
-	size_t n = 0;
-	int r = path_of(d)[0] ? change_file_read(path_of(d), &at, &n, err, ERR_LEN) : 0;
+	struct changes read = { .n = 0 };
+	struct policy_change *at;
+	size_t n;
+	int r;
 
-	if (r || !path_of(d)[0])
+	if (!path_of(d)[0])
+		return 0;
+	r = change_file_read(path_of(d), &read.at, &read.n, err, ERR_LEN);
+	if (r)
 		return r;
-	free(d->changes->at);
-	d->changes->at = at;
-	d->changes->n = n;
-	arm_expiry(d);
-	return put_in_force(d, err);
+	at = copy_valid(&read, time(NULL), &n);
+	free(read.at);
+	snprintf(err, ERR_LEN, "no memory for entries made at run time");
+	r = at ? put_list_in_force(d, at, n, err) : -ENOMEM;
+	if (r)
+		free(at);
+	else
+		arm_expiry(d);
+	return r;
 }
 
 void changes_close(struct daemon *d)

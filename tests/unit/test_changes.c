@@ -139,6 +139,27 @@ static void test_time_is_over_and_the_disk_is_full(void)
 	end(&d);
 }
 
+/* What the process before has kept, and what it left in the file that was over by then. */
+static void test_catching_up(void)
+{
+	struct daemon d;
+
+	begin(&d);
+	CHECK(done(&d, "allow old.test"));
+	folder_text("kept/changes",
+		    "allow over.test made 2026-01-31T12:00:00Z until 2026-01-31T12:10:00Z uid 0\n"
+		    "allow new.test made 2026-01-31T12:00:00Z until never uid 0\n");
+	CHECK(changes_catch_up(&d, err) == 0);
+	CHECK(allows(&d, "new.test") && lists(&d, "new.test"));
+	CHECK(!allows(&d, "old.test") && !lists(&d, "old.test"));
+	CHECK(!allows(&d, "over.test") && !lists(&d, "over.test"));
+	folder_text("kept/changes", "allow what?\n");
+	CHECK(changes_catch_up(&d, err) != 0 && strstr(err, "changes:1: "));
+	CHECK(allows(&d, "new.test") && lists(&d, "new.test"));
+	CHECK(unlink("kept/changes") == 0);
+	end(&d);
+}
+
 int main(void)
 {
 	char ini[512];
@@ -149,6 +170,7 @@ int main(void)
 	CHECK(mkdir("kept", 0700) == 0);
 	test_time_is_over();
 	test_time_is_over_and_the_disk_is_full();
+	test_catching_up();
 	folder_leave();
 	TEST_DONE("test_changes");
 }
