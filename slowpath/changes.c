@@ -194,6 +194,12 @@ static enum control_result refuse(struct control_call *call, const char *why)
 	return CONTROL_ERROR;
 }
 
+/* It would be kept by nobody, and be in force for the connections that we still have. */
+static const char *too_late(const struct daemon *d)
+{
+	return d->handed_over ? "another sluiced has taken over: say it again, to that one" : NULL;
+}
+
 static bool same_entry(const struct policy_change *a, const struct policy_change *b)
 {
 	return a->kind == b->kind && strcmp(a->name, b->name) == 0;
@@ -247,7 +253,7 @@ static void say(const struct policy_change *c, const char *what, uid_t uid, stru
 static enum control_result add(struct daemon *d, struct control_call *call, bool deny)
 {
 	struct policy_change c = { .deny = deny, .made = time(NULL), .uid = call->uid };
-	const char *wrong = parse_until(call, c.made, &c.until);
+	const char *wrong = too_late(d) ?: parse_until(call, c.made, &c.until);
 	struct policy_change *at;
 	char err[ERR_LEN] = "no memory";
 	size_t n;
@@ -288,6 +294,8 @@ enum control_result changes_verb_revoke(struct daemon *d, struct control_call *c
 	char err[ERR_LEN] = "no memory";
 	size_t n;
 
+	if (too_late(d))
+		return refuse(call, too_late(d));
 	if (change_parse_name(call->argv[1], &c) != 0)
 		return refuse(call, "NAME is not a host name");
 	at = copy_valid(d->changes, 0, &n);

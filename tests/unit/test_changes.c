@@ -160,6 +160,24 @@ static void test_catching_up(void)
 	end(&d);
 }
 
+/* Nobody would hear of it: the file is the next one's, which has read it. */
+static void test_handed_over(void)
+{
+	struct daemon d;
+
+	begin(&d);
+	CHECK(done(&d, "allow a.test") && done(&d, "allow b.test for 10m"));
+	d.handed_over = true;
+	CHECK(refused(&d, "deny a.test", "taken over") && allows(&d, "a.test"));
+	CHECK(refused(&d, "allow c.test", "taken over") && !allows(&d, "c.test"));
+	CHECK(refused(&d, "revoke a.test", "taken over") && allows(&d, "a.test"));
+	CHECK(lists(&d, "a.test"));
+	clock_now += 600;
+	look(&d);
+	CHECK(!allows(&d, "b.test") && !lists(&d, "b.test"));
+	end(&d);
+}
+
 int main(void)
 {
 	char ini[512];
@@ -171,6 +189,7 @@ int main(void)
 	test_time_is_over();
 	test_time_is_over_and_the_disk_is_full();
 	test_catching_up();
+	test_handed_over();
 	folder_leave();
 	TEST_DONE("test_changes");
 }
