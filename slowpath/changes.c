@@ -65,7 +65,25 @@ static int put_in_force(struct daemon *d, char *err)
 	return 0;
 }
 
-/* Makes `at` the list, whose owner we become. On failure everything is as before, at included. */
+/* Makes `at` the list, whose owner we become, without keeping it. On failure it is the old one. */
+static int put_list_in_force(struct daemon *d, struct policy_change *at, size_t n, char *err)
+{
+	struct changes before = *d->changes;
+	int r;
+
+	d->changes->at = at;
+	d->changes->n = n;
+	r = put_in_force(d, err);
+	if (r) {
+		d->changes->at = before.at;
+		d->changes->n = before.n;
+		return r;
+	}
+	free(before.at);
+	return 0;
+}
+
+/* The same, kept before. On failure everything is as before, at included. */
 static int replace_list(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
 	struct changes before = *d->changes;
@@ -131,6 +149,17 @@ static void log_expired(const struct policy_change *at, size_t n, int64_t now)
 	}
 }
 
+/* Never kept first: the file says itself until when an entry is, and a disk that is full must not
+   make it last. */
+static int drop_expired(struct daemon *d, struct policy_change *at, size_t n, char *err)
+{
+	int r = put_list_in_force(d, at, n, err);
+
+	if (!r && keep(d, err) != 0)
+		log_error("%s", err);
+	return r;
+}
+
 static void expire(struct daemon *d, int64_t now)
 {
 	AUTO_FREE struct policy_change *all = NULL, *left = NULL;
@@ -141,7 +170,7 @@ static void expire(struct daemon *d, int64_t now)
 	left = copy_valid(d->changes, now, &n_left);
 	if (all && left && n_left == n_all)
 		return;
-	if (!all || !left || replace_list(d, left, n_left, err) != 0) {
+	if (!all || !left || drop_expired(d, left, n_left, err) != 0) {
 		log_error("runtime: an entry is over but stays: %s", err);
 		return;
 	}
@@ -163,6 +192,12 @@ static enum control_result refuse(struct control_call *call, const char *why)
 {
 	evbuffer_add_printf(call->out, "%s", why);
 	return CONTROL_ERROR;
+}
+
+/* It would be kept by nobody, and be in force for the connections that we still have. */
+static const char *too_late(const struct daemon *d)
+{
+	return d->handed_over ? "another sluiced has taken over: say it again, to that one" : NULL;
 }
 
 static bool same_entry(const struct policy_change *a, const struct policy_change *b)
@@ -218,7 +253,7 @@ static void say(const struct policy_change *c, const char *what, uid_t uid, stru
 static enum control_result add(struct daemon *d, struct control_call *call, bool deny)
 {
 	struct policy_change c = { .deny = deny, .made = time(NULL), .uid = call->uid };
-	const char *wrong = parse_until(call, c.made, &c.until);
+	const char *wrong = too_late(d) ?: parse_until(call, c.made, &c.until);
 	struct policy_change *at;
 	char err[ERR_LEN] = "no memory";
 	size_t n;
@@ -259,6 +294,8 @@ enum control_result changes_verb_revoke(struct daemon *d, struct control_call *c
 	char err[ERR_LEN] = "no memory";
 	size_t n;
 
+	if (too_late(d))
+		return refuse(call, too_late(d));
 	if (change_parse_name(call->argv[1], &c) != 0)
 		return refuse(call, "NAME is not a host name");
 	at = copy_valid(d->changes, 0, &n);
@@ -365,17 +402,25 @@ int changes_open(struct daemon *d, char *err)
 
 int changes_catch_up(struct daemon *d, char *err)
 {
-	struct policy_change *at = NULL;
-	size_t n = 0;
-	int r = path_of(d)[0] ? change_file_read(path_of(d), &at, &n, err, ERR_LEN) : 0;
+	struct changes read = { .n = 0 };
+	struct policy_change *at;
+	size_t n;
+	int r;
 
-	if (r || !path_of(d)[0])
+	if (!path_of(d)[0])
+		return 0;
+	r = change_file_read(path_of(d), &read.at, &read.n, err, ERR_LEN);
+	if (r)
 		return r;
-	free(d->changes->at);
-	d->changes->at = at;
-	d->changes->n = n;
-	arm_expiry(d);
-	return put_in_force(d, err);
+	at = copy_valid(&read, time(NULL), &n);
+	free(read.at);
+	snprintf(err, ERR_LEN, "no memory for entries made at run time");
+	r = at ? put_list_in_force(d, at, n, err) : -ENOMEM;
+	if (r)
+		free(at);
+	else
+		arm_expiry(d);
+	return r;
 }
 
 void changes_close(struct daemon *d)

@@ -327,15 +327,23 @@ static void store_listeners(const struct daemon *d)
 		notify_store(fds, listen_fds(&d->listeners, forget, fds), forget);
 }
 
-/* Nobody finds it any more; what was said to it until then has to be known here first. */
-static void end_the_one_before(struct daemon *d, int before)
+static void catch_up(struct daemon *d)
 {
 	char err[ERR_LEN];
 
 	if (changes_catch_up(d, err) != 0)
 		log_error("%s", err);
+}
+
+/* Nobody finds it any more, but some may have found it before. When it has ended its service it
+   takes no more entries, and all it took are in the file. */
+static void end_the_one_before(struct daemon *d, int before)
+{
+	char err[ERR_LEN];
+
 	if (handover_done(before, err, ERR_LEN) != 0)
 		log_error("the sluiced before may still run: %s", err);
+	catch_up(d);
 }
 
 static int serve(struct daemon *d, const struct conf *conf, char *err)
@@ -345,6 +353,8 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 
 	r = r ?: become_user(d, conf, err);
 	r = r ?: start_workers(d);
+	if (!r && before >= 0)
+		catch_up(d); /* what was denied is denied from the first connection on */
 	r = r ?: begin_accepting(d, err);
 	if (r && before >= 0)
 		close(before);
