@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -505,6 +506,16 @@ static void test_reopen(void)
 
 /* ---- a reader that sleeps ---- */
 
+/* Until what fd writes to has no room: whoever else writes there is stuck. Closes fd. */
+static void wait_full(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	while (poll(&p, 1, 0) != 0)
+		usleep(1000);
+	close(fd);
+}
+
 static unsigned read_lines(int fd, unsigned most)
 {
 	unsigned got = 0;
@@ -538,18 +549,19 @@ static void test_reopen_past_a_dead_fifo(size_t name_len)
 	log = open_log(path, LOG_JSON);
 	for (unsigned i = 0; i < count; i++)
 		access_log_write(log, &e);
+	wait_full(open(path, O_WRONLY | O_NONBLOCK));
 	CHECK(rename(path, old_path) == 0);
 	CHECK(access_log_reopen(log) == 0);
 	access_log_write(log, &e);
 	CHECK(access_log_close(log) == 0);
 	in_fifo = read_lines(fd, count + 1);
 	close(fd);
-	len = count * strlen(one) + 1;
+	len = (count + 1) * strlen(one) + 1;
 	text = malloc(len);
 	fd = open(path, O_RDONLY);
 	text[read(fd, text, len - 1)] = '\0';
 	in_file = whole_lines_in(text, one);
-	CHECK(in_file > 0 && in_fifo + in_file == count + 1);
+	CHECK(in_fifo > 0 && in_file > 0 && in_fifo + in_file == count + 1);
 	CHECK(strlen(text) == in_file * strlen(one));
 	close(fd);
 	free(text);
@@ -620,6 +632,16 @@ static int syslog_daemon(int type)
 	memcpy(at.sun_path, path, strlen(path));
 	CHECK(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
 	CHECK(type != SOCK_STREAM || listen(fd, 4) == 0);
+	return fd;
+}
+
+static int syslog_client(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(at.sun_path, path, strlen(path));
+	CHECK(connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
 	return fd;
 }
 
@@ -714,6 +736,7 @@ static void test_syslog_that_sleeps(void)
 	uint64_t lost;
 
 	write_lines(log, count);
+	wait_full(syslog_client());
 	fd = syslog_daemon(SOCK_DGRAM); /* in its place, while it still has the old one */
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	CHECK(access_log_reopen(log) == 0);
