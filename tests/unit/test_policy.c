@@ -584,6 +584,32 @@ static void test_changes(void)
 	policy_unref(p);
 }
 
+/* A file that was edited may say both of one entry. */
+static void test_both_said(void)
+{
+	struct policy *p = policy_of(LISTENER), *q;
+	int err;
+
+	for (unsigned last = 0; last < 2; last++) {
+		struct policy_change c[] = {
+			change_of("host.test", !last),	change_of("host.test", last),
+			change_of(".tree.test", !last), change_of(".tree.test", last),
+			change_of("*.sub.test", !last), change_of("*.sub.test", last),
+			change_of(".odd.test", !last),	change_of("odd.test", false),
+		};
+
+		q = policy_with_changes(p, c, 8, &err);
+		ask(q, 0, "host.test", 443, "deny runtime");
+		ask(q, 0, "tree.test", 443, "deny runtime");
+		ask(q, 0, "x.tree.test", 443, "deny runtime");
+		ask(q, 0, "x.sub.test", 443, "deny runtime");
+		ask(q, 0, "odd.test", 443, "allow runtime");
+		explain(q, 0, "host.test", "runtime: host.test");
+		policy_unref(q);
+	}
+	policy_unref(p);
+}
+
 /* Who needs the keys of a configuration does not hold its lists in memory. */
 static void test_kept_conf(void)
 {
@@ -865,6 +891,7 @@ int main(int argc, char **argv)
 	test_threads();
 	test_hits();
 	test_changes();
+	test_both_said();
 	test_kept_conf();
 	test_many_changes();
 	test_random();
