@@ -398,7 +398,7 @@ static const struct net *best_net(const struct policy *p, const struct prefix *a
 
 		if ((!named && !has_group(rule, GROUP_ALL)) || !has_port(rule, port))
 			continue;
-		rank = tables_rank(false, named, net->net->deny);
+		rank = tables_rank(false, named, net->net->deny, rule->enforce);
 		if (best && rank <= best_rank)
 			continue;
 		best = net;

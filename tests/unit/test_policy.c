@@ -395,11 +395,12 @@ static int specificity(const char *entry, unsigned kind, const char *name)
 
 struct naive {
 	int specific;
-	bool named, deny, found;
+	bool named, deny, enforced, found;
 	uint32_t rule;
 };
 
-static void offer(struct naive *best, int specific, bool named, bool deny, uint32_t rule)
+static void offer(struct naive *best, int specific, bool named, bool deny, bool enforced,
+		  uint32_t rule)
 {
 	bool better = !best->found;
 
@@ -409,8 +410,10 @@ static void offer(struct naive *best, int specific, bool named, bool deny, uint3
 		better = named;
 	else if (best->found && deny != best->deny)
 		better = deny;
+	else if (best->found && deny && enforced != best->enforced)
+		better = enforced;
 	if (better)
-		*best = (struct naive){ specific, named, deny, true, rule };
+		*best = (struct naive){ specific, named, deny, enforced, true, rule };
 }
 
 static struct policy_verdict naive_verdict(const struct conf *c, const struct naive *best,
@@ -437,7 +440,8 @@ static struct policy_verdict naive_name(const struct conf *c, uint32_t group, co
 			int s = specificity(c->text + e->text, e->kind, name);
 
 			if (s >= 0)
-				offer(&best, s, named, e->deny, (uint32_t)i + 1);
+				offer(&best, s, named, e->deny, c->rules[i].enforce,
+				      (uint32_t)i + 1);
 		}
 	}
 	return naive_verdict(c, &best, c->default_allow);
@@ -468,7 +472,8 @@ static struct policy_verdict naive_addr(const struct conf *c, uint32_t group,
 			const struct conf_net *e = &c->rules[i].nets[j];
 
 			if (net_holds(&e->cidr, addr))
-				offer(&best, e->cidr.bits, named, e->deny, (uint32_t)i + 1);
+				offer(&best, e->cidr.bits, named, e->deny, c->rules[i].enforce,
+				      (uint32_t)i + 1);
 		}
 	}
 	return naive_verdict(c, &best, false);
