@@ -308,6 +308,9 @@ __noinline int ask_rules(struct scratch *s, __u32 generation, __u32 group, __u32
 	w.port_class = ports->of_port[port & 0xffff];
 	verdict_name(&w, head);
 	s->rule = w.best.rule;
+	/* Gone: then they may have been gone while they were asked, and that is not "no rule". */
+	if (!policy_names_at(&w.tables, 0) || !policy_rules_at(&w.tables, 0))
+		return VERDICT_REPORT;
 	if (w.best.verdict == VERDICT_NONE)
 		return head->default_allow ? VERDICT_ALLOW : VERDICT_DENY;
 	return w.best.verdict;

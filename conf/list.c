@@ -157,7 +157,7 @@ static bool is_own_entry(const char *name)
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (strcasecmp(name, own[i]) == 0)
 			return true;
-	return strncasecmp(name, "ip6-", 4) == 0;
+	return strncasecmp(name, "ip6-", 4) == 0 && !strchr(name, '.');
 }
 
 static bool is_address(const char *text)

@@ -281,8 +281,8 @@ int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size
 	}
 	fp->generation = slot;
 	/* A program run that read the old number must be over before its maps go: it would find
-	   nothing there and take that for "no rule". If the kernel cannot tell us, they stay
-	   until the next load. */
+	   nothing there, and leave the client to user space. If the kernel cannot tell us (with
+	   nohz_full it does not), they stay until the next load. */
 	if (old < POLICY_GENERATIONS && syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
 		drop_slot(fp, old);
 	return 0;

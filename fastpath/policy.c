@@ -256,9 +256,15 @@ static uint32_t stronger(uint32_t a, uint32_t b)
 	return a == VERDICT_DENY || b == VERDICT_NONE ? a : b;
 }
 
+enum { PASS_TREES, PASS_HOSTS, PASS_DENIED_HOSTS, PASSES };
+
+static int pass_of(const struct policy_change *c)
+{
+	return c->kind != NAME_HOST ? PASS_TREES : c->deny ? PASS_DENIED_HOSTS : PASS_HOSTS;
+}
+
 /* The exact name before the tree: an entry for it alone replaces what the tree says of it. */
-static int add_change(struct table *t, const uint64_t key[2], const struct policy_change *c,
-		      bool exact)
+static int add_change(struct table *t, const uint64_t key[2], const struct policy_change *c)
 {
 	uint32_t word = c->deny ? VERDICT_DENY : VERDICT_ALLOW;
 	uint64_t hash = tables_hash(key, c->name);
@@ -266,15 +272,13 @@ static int add_change(struct table *t, const uint64_t key[2], const struct polic
 	struct slot *s = table_find(t, hash);
 	struct slot_value *v = s ? &s->value : &new;
 
-	if (exact != (c->kind == NAME_HOST))
-		return 0;
 	if (hash == 0)
 		return -EAGAIN;
-	if (exact)
+	if (c->kind == NAME_HOST)
 		v->a = word;
 	if (c->kind == NAME_TREE)
 		v->a = stronger(v->a, word);
-	if (!exact)
+	if (c->kind != NAME_HOST)
 		v->b = stronger(v->b, word);
 	return s ? 0 : table_put(t, hash, new);
 }
@@ -289,9 +293,10 @@ static int build_changes(struct policy *p)
 	if (p->n_changes > CHANGES_MAX)
 		return -E2BIG;
 	err = table_open_buckets(&p->changed, CHANGES_BUCKETS);
-	for (int exact = 0; exact < 2; exact++)
+	for (int pass = 0; pass < PASSES; pass++)
 		for (size_t i = 0; i < p->n_changes && !err; i++)
-			err = add_change(&p->changed, key, &p->changes[i], exact);
+			if (pass_of(&p->changes[i]) == pass)
+				err = add_change(&p->changed, key, &p->changes[i]);
 	return err;
 }
 
@@ -393,7 +398,7 @@ static const struct net *best_net(const struct policy *p, const struct prefix *a
 
 		if ((!named && !has_group(rule, GROUP_ALL)) || !has_port(rule, port))
 			continue;
-		rank = tables_rank(false, named, net->net->deny);
+		rank = tables_rank(false, named, net->net->deny, rule->enforce);
 		if (best && rank <= best_rank)
 			continue;
 		best = net;

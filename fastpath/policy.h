@@ -9,7 +9,8 @@
  * equal lists share one number, so there are few sets however many names. A table then says
  * for each (set, group, port class) which rule decides:
  *   - the name itself: NAME_HOST entries before NAME_TREE entries (more specific);
- *   - a rule for a named group before one for all; at the same, deny before allow;
+ *   - a rule for a named group before one for all; at the same, deny before allow, and of two
+ *     denies one that is enforced before one on trial;
  *   - VERDICT_NONE where no rule of the set covers that group and port.
  * Ports that all rules treat alike form a class; class 0 is "not named in this set". A set has
  * a row for a named group only if one of its rules names that group, and then for every class

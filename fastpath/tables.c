@@ -330,7 +330,8 @@ static struct rule_decision decide(const struct compiler *k, const struct set *s
 
 		if (reach == REACH_NONE)
 			continue;
-		rank = tables_rank(ITEM_EXACT(item), reach == REACH_NAMED, ITEM_DENY(item)) + 1;
+		rank = 1 + tables_rank(ITEM_EXACT(item), reach == REACH_NAMED, ITEM_DENY(item),
+				       k->conf->rules[rule].enforce);
 		if (rank <= best) /* items are in the order of rules */
 			continue;
 		best = rank;

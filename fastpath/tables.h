@@ -34,11 +34,13 @@ uint64_t tables_hash(const uint64_t key[2], const char *name);
 
 /*
  * The order among entries that speak of the same name or network: higher goes before. Between
- * equals the rule that comes first in the file does.
+ * equals the rule that comes first in the file does. A deny on trial, which lets through, does not
+ * take the place of one that bites.
  */
-static inline unsigned tables_rank(bool exact, bool named_group, bool deny)
+static inline unsigned tables_rank(bool exact, bool named_group, bool deny, bool enforce)
 {
-	return (unsigned)exact << 2 | (unsigned)named_group << 1 | (unsigned)deny;
+	return (unsigned)exact << 3 | (unsigned)named_group << 2 | (unsigned)deny << 1 |
+	       (unsigned)(deny && enforce);
 }
 
 #endif

@@ -263,6 +263,23 @@ static void compare(struct bpf_object *o, int prog, const struct samples *corpus
 	}
 }
 
+/* A generation that was taken down while it was asked: its default is not the answer. */
+static void test_taken_down(struct bpf_object *o, int prog)
+{
+	static const char *const outer[] = { "policy_names", "policy_rules" };
+	static struct parsed p;
+	uint32_t zero = 0;
+
+	for (int i = 0; i < 2; i++) {
+		CHECK(bpf_map_delete_elem(map_fd(o, outer[i]), &zero) == 0);
+		p.len = (uint32_t)strlen("unknown.test");
+		memcpy(p.bytes, "unknown.test", p.len);
+		run_kernel(prog, map_fd(o, "results"), &p);
+		CHECK(p.name == PARSE_OK && p.verdict == VERDICT_REPORT);
+		copy_table(o, outer[i], i ? &tables.rules : &tables.names);
+	}
+}
+
 /* What may follow a hello. */
 static void sample_records(struct sample *s)
 {
@@ -310,6 +327,7 @@ int main(void)
 	printf("kernel parsers: %u hellos, %u records, %u heads, %u names were good\n", ok[0], ok[1],
 	       ok[2], ok[3]);
 	CHECK(ok[0] > 500 && ok[1] > 500 && ok[2] > 500 && ok[3] > 500);
+	test_taken_down(o, prog);
 	bpf_object__close(o);
 	free(hellos.at);
 	free(heads.at);

@@ -90,6 +90,8 @@ static void test_hosts(void)
 		   ":: six.example\n"
 		   "0.0.0.0   \t \n",
 		   "10:ads.example 10:track.example 11:tracker.example 12:six.example ");
+	/* begins as the names of a hosts file do, and is somebody's */
+	check_good("0.0.0.0 ip6-ads.example IP6-allnodes\n", "1:ip6-ads.example ");
 }
 
 static void check_bad(const void *bytes, size_t len, const char *want)

@@ -395,11 +395,12 @@ static int specificity(const char *entry, unsigned kind, const char *name)
 
 struct naive {
 	int specific;
-	bool named, deny, found;
+	bool named, deny, enforced, found;
 	uint32_t rule;
 };
 
-static void offer(struct naive *best, int specific, bool named, bool deny, uint32_t rule)
+static void offer(struct naive *best, int specific, bool named, bool deny, bool enforced,
+		  uint32_t rule)
 {
 	bool better = !best->found;
 
@@ -409,8 +410,10 @@ static void offer(struct naive *best, int specific, bool named, bool deny, uint3
 		better = named;
 	else if (best->found && deny != best->deny)
 		better = deny;
+	else if (best->found && deny && enforced != best->enforced)
+		better = enforced;
 	if (better)
-		*best = (struct naive){ specific, named, deny, true, rule };
+		*best = (struct naive){ specific, named, deny, enforced, true, rule };
 }
 
 static struct policy_verdict naive_verdict(const struct conf *c, const struct naive *best,
@@ -437,7 +440,8 @@ static struct policy_verdict naive_name(const struct conf *c, uint32_t group, co
 			int s = specificity(c->text + e->text, e->kind, name);
 
 			if (s >= 0)
-				offer(&best, s, named, e->deny, (uint32_t)i + 1);
+				offer(&best, s, named, e->deny, c->rules[i].enforce,
+				      (uint32_t)i + 1);
 		}
 	}
 	return naive_verdict(c, &best, c->default_allow);
@@ -468,7 +472,8 @@ static struct policy_verdict naive_addr(const struct conf *c, uint32_t group,
 			const struct conf_net *e = &c->rules[i].nets[j];
 
 			if (net_holds(&e->cidr, addr))
-				offer(&best, e->cidr.bits, named, e->deny, (uint32_t)i + 1);
+				offer(&best, e->cidr.bits, named, e->deny, c->rules[i].enforce,
+				      (uint32_t)i + 1);
 		}
 	}
 	return naive_verdict(c, &best, false);
@@ -581,6 +586,32 @@ static void test_changes(void)
 	ask(p, 0, "www.example.com", 443, "allow r");
 	ask(p, 0, "bad.example.com", 443, "deny r");
 	explain(p, 0, "www.example.com", "c.ini:4: .example.com");
+	policy_unref(p);
+}
+
+/* A file that was edited may say both of one entry. */
+static void test_both_said(void)
+{
+	struct policy *p = policy_of(LISTENER), *q;
+	int err;
+
+	for (unsigned last = 0; last < 2; last++) {
+		struct policy_change c[] = {
+			change_of("host.test", !last),	change_of("host.test", last),
+			change_of(".tree.test", !last), change_of(".tree.test", last),
+			change_of("*.sub.test", !last), change_of("*.sub.test", last),
+			change_of(".odd.test", !last),	change_of("odd.test", false),
+		};
+
+		q = policy_with_changes(p, c, 8, &err);
+		ask(q, 0, "host.test", 443, "deny runtime");
+		ask(q, 0, "tree.test", 443, "deny runtime");
+		ask(q, 0, "x.tree.test", 443, "deny runtime");
+		ask(q, 0, "x.sub.test", 443, "deny runtime");
+		ask(q, 0, "odd.test", 443, "allow runtime");
+		explain(q, 0, "host.test", "runtime: host.test");
+		policy_unref(q);
+	}
 	policy_unref(p);
 }
 
@@ -865,6 +896,7 @@ int main(int argc, char **argv)
 	test_threads();
 	test_hits();
 	test_changes();
+	test_both_said();
 	test_kept_conf();
 	test_many_changes();
 	test_random();
