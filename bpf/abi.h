@@ -156,7 +156,10 @@ enum {
 	VERDICT_NONE = 0,
 	VERDICT_ALLOW = 1,
 	VERDICT_DENY = 2,
-	VERDICT_REPORT = 3, /* a rule with enforce = no would deny: user space lets through and tells */
+	/* A rule with enforce = no would deny. It is judged as if that rule were not there; if it is
+	   allowed then, user space lets it through and tells. */
+	VERDICT_REPORT = 3, /* this set allows */
+	VERDICT_TRIAL = 4,  /* this set says nothing else, less specific names decide; in rows only */
 };
 enum { MISSING_DENY = 0, MISSING_LOOK = 1 };
 

@@ -29,6 +29,7 @@ struct verdict_walk {
 	__u32 name_buckets, rule_buckets;
 	__u32 has_changes;
 	__u32 change; /* VERDICT_* of the most specific entry made at run time */
+	__u32 trial;  /* rule on trial that would deny, and is more specific than best; 0: none */
 	struct rule_decision best;
 };
 
@@ -43,9 +44,12 @@ PURE int verdict_try(struct verdict_walk *w, __u32 set, __u16 group, __u16 port_
 	    !bucket_find(policy_rules_at(&w->tables, bucket_two(stirred, w->rule_buckets)), stirred,
 			 &d))
 		return 0;
-	if (d.b != VERDICT_NONE) {
+	if (d.b == VERDICT_TRIAL) {
+		w->trial = d.a;
+	} else if (d.b != VERDICT_NONE) {
 		w->best.rule = d.a;
 		w->best.verdict = d.b;
+		w->trial = 0;
 	}
 	return 1;
 }
@@ -100,6 +104,18 @@ static long verdict_byte(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
+/* What would be denied by a rule on trial is told, if the others allow it. */
+PURE void verdict_trial(struct verdict_walk *w, const struct policy_head *head)
+{
+	int allowed = w->best.verdict == VERDICT_NONE ? head->default_allow != 0 :
+							w->best.verdict != VERDICT_DENY;
+
+	if (!w->trial || !allowed)
+		return;
+	w->best.rule = w->trial;
+	w->best.verdict = VERDICT_REPORT;
+}
+
 /*
  * Fills w->best for w->name: VERDICT_NONE if nothing speaks of it. The caller has set tables,
  * name, len, group and port_class.
@@ -111,10 +127,12 @@ PURE void verdict_name(struct verdict_walk *w, const struct policy_head *head)
 	w->rule_buckets = head->rule_buckets;
 	w->has_changes = policy_changes_at(&w->tables, 0) != 0;
 	w->change = LOOP_ZERO + VERDICT_NONE;
+	w->trial = LOOP_ZERO;
 	w->best.rule = LOOP_ZERO;
 	w->best.verdict = LOOP_ZERO + VERDICT_NONE;
 	loop(NAME_MAX_LEN, verdict_byte, w);
 	verdict_suffix(w, 1);
+	verdict_trial(w, head);
 	if (w->change != VERDICT_NONE) {
 		w->best.rule = RULE_RUNTIME;
 		w->best.verdict = w->change;

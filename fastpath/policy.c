@@ -384,9 +384,14 @@ static bool has_group(const struct conf_rule *rule, uint32_t group)
 	return false;
 }
 
+static bool is_trial(const struct policy *p, const struct net *net)
+{
+	return net->net->deny && !p->c->conf->rules[net->rule].enforce;
+}
+
 /* Of the rules for one network, the one that decides; NULL: none speaks of group and port. */
 static const struct net *best_net(const struct policy *p, const struct prefix *at, size_t n,
-				  uint32_t group, uint16_t port)
+				  uint32_t group, uint16_t port, bool trials)
 {
 	const struct net *best = NULL;
 	unsigned best_rank = 0, rank;
@@ -396,7 +401,8 @@ static const struct net *best_net(const struct policy *p, const struct prefix *a
 		const struct conf_rule *rule = &p->c->conf->rules[net->rule];
 		bool named = group != GROUP_ALL && has_group(rule, group);
 
-		if ((!named && !has_group(rule, GROUP_ALL)) || !has_port(rule, port))
+		if ((!named && !has_group(rule, GROUP_ALL)) || !has_port(rule, port) ||
+		    (is_trial(p, net) && !trials))
 			continue;
 		rank = tables_rank(false, named, net->net->deny, rule->enforce);
 		if (best && rank <= best_rank)
@@ -408,7 +414,7 @@ static const struct net *best_net(const struct policy *p, const struct prefix *a
 }
 
 static const struct net *find_net(const struct policy *p, uint32_t group, const uint8_t addr[16],
-				  uint16_t port)
+				  uint16_t port, bool trials)
 {
 	const struct prefix *at;
 	const struct net *best;
@@ -416,7 +422,7 @@ static const struct net *find_net(const struct policy *p, uint32_t group, const 
 	int bits = PREFIX_LONGEST;
 
 	while ((at = prefix_find(&p->c->nets, addr, bits, &n))) {
-		best = best_net(p, at, n, group, port);
+		best = best_net(p, at, n, group, port, trials);
 		if (best)
 			return best;
 		bits = at->cidr.bits - 1;
@@ -424,17 +430,29 @@ static const struct net *find_net(const struct policy *p, uint32_t group, const 
 	return NULL;
 }
 
+/* As for names: a deny on trial is told where the others allow, and is nothing where they do not. */
+static const struct net *deciding_net(const struct policy *p, uint32_t group,
+				      const uint8_t addr[16], uint16_t port)
+{
+	const struct net *net = find_net(p, group, addr, port, true), *other;
+
+	if (!net || !is_trial(p, net))
+		return net;
+	other = find_net(p, group, addr, port, false);
+	return other && !other->net->deny ? net : other;
+}
+
 struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
 					const uint8_t addr[16], uint16_t port)
 {
-	const struct net *net = find_net(p, group, addr, port);
+	const struct net *net = deciding_net(p, group, addr, port);
 
 	if (!net)
 		return (struct policy_verdict){ .rule = 0 };
 	return (struct policy_verdict){
 		.rule = net->rule + 1,
 		.allow = !net->net->deny,
-		.report = net->net->deny && !p->c->conf->rules[net->rule].enforce,
+		.report = is_trial(p, net),
 	};
 }
 
@@ -596,7 +614,7 @@ int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, 
 int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t addr[16],
 			uint16_t port, char *where, size_t where_len)
 {
-	const struct net *net = find_net(p, group, addr, port);
+	const struct net *net = deciding_net(p, group, addr, port);
 	char text[CIDR_TEXT];
 
 	if (!net)

@@ -9,8 +9,9 @@
  * equal lists share one number, so there are few sets however many names. A table then says
  * for each (set, group, port class) which rule decides:
  *   - the name itself: NAME_HOST entries before NAME_TREE entries (more specific);
- *   - a rule for a named group before one for all; at the same, deny before allow, and of two
- *     denies one that is enforced before one on trial;
+ *   - a rule for a named group before one for all; at the same, deny before allow;
+ *   - a deny on trial (enforce = no) changes nothing of that: it is in the row only where the other
+ *     rules of the set allow, or say nothing;
  *   - VERDICT_NONE where no rule of the set covers that group and port.
  * Ports that all rules treat alike form a class; class 0 is "not named in this set". A set has
  * a row for a named group only if one of its rules names that group, and then for every class
@@ -35,7 +36,8 @@ struct table;
 struct policy_verdict {
 	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: said at run time */
 	bool allow;
-	bool report;   /* not allowed, but its rule has enforce = no: to be let through and told */
+	bool report;   /* its rule has enforce = no and would deny what the others allow: to be let
+			  through and told */
 };
 
 /* An entry made at run time (sluicectl allow, deny). Goes before everything in the file. */

@@ -317,9 +317,9 @@ static int make_sets(struct compiler *k)
 
 /* ---- sets to decisions ---- */
 
-/* Which item of a set decides for a group and a class of ports. */
-static struct rule_decision decide(const struct compiler *k, const struct set *s, uint16_t group,
-				   uint16_t class)
+/* Which item of a set decides for a group and a class of ports; without denies on trial, or with. */
+static struct rule_decision best_item(const struct compiler *k, const struct set *s, uint16_t group,
+				      uint16_t class, bool trials)
 {
 	struct rule_decision d = { .rule = 0, .verdict = VERDICT_NONE };
 	unsigned best = 0, rank;
@@ -327,19 +327,33 @@ static struct rule_decision decide(const struct compiler *k, const struct set *s
 	for (uint32_t i = 0; i < s->n; i++) {
 		uint32_t item = k->items.at[s->at + i], rule = ITEM_RULE(item);
 		int reach = ports_rule_reach(&k->ports, rule, group, class);
+		bool trial = ITEM_DENY(item) && !k->conf->rules[rule].enforce;
 
-		if (reach == REACH_NONE)
+		if (reach == REACH_NONE || (trial && !trials))
 			continue;
-		rank = 1 + tables_rank(ITEM_EXACT(item), reach == REACH_NAMED, ITEM_DENY(item),
-				       k->conf->rules[rule].enforce);
+		rank = 1 + tables_rank(ITEM_EXACT(item), reach == REACH_NAMED, ITEM_DENY(item), !trial);
 		if (rank <= best) /* items are in the order of rules */
 			continue;
 		best = rank;
 		d.rule = rule + 1;
-		d.verdict = !ITEM_DENY(item)		    ? VERDICT_ALLOW :
-			    k->conf->rules[rule].enforce ? VERDICT_DENY :
-							    VERDICT_REPORT;
+		d.verdict = trial ? VERDICT_TRIAL : ITEM_DENY(item) ? VERDICT_DENY : VERDICT_ALLOW;
 	}
+	return d;
+}
+
+/* A deny on trial changes nothing but what is told: that it would deny what others allow. */
+static struct rule_decision decide(const struct compiler *k, const struct set *s, uint16_t group,
+				   uint16_t class)
+{
+	struct rule_decision d = best_item(k, s, group, class, true), other;
+
+	if (d.verdict != VERDICT_TRIAL)
+		return d;
+	other = best_item(k, s, group, class, false);
+	if (other.verdict == VERDICT_DENY)
+		return other;
+	if (other.verdict == VERDICT_ALLOW)
+		d.verdict = VERDICT_REPORT;
 	return d;
 }
 

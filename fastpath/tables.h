@@ -34,8 +34,8 @@ uint64_t tables_hash(const uint64_t key[2], const char *name);
 
 /*
  * The order among entries that speak of the same name or network: higher goes before. Between
- * equals the rule that comes first in the file does. A deny on trial, which lets through, does not
- * take the place of one that bites.
+ * equals the rule that comes first in the file does. Of two denies the one that bites goes before one
+ * on trial.
  */
 static inline unsigned tables_rank(bool exact, bool named_group, bool deny, bool enforce)
 {

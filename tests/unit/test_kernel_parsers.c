@@ -100,7 +100,7 @@ static void put_random_name(struct table *t, uint32_t values)
 
 static void put_random_row(struct table *t, const struct rule_key *key)
 {
-	struct slot_value v = { .a = sample_random(1000), .b = sample_random(4) };
+	struct slot_value v = { .a = 1 + sample_random(1000), .b = sample_random(VERDICT_TRIAL + 1) };
 
 	if (sample_random(2))
 		CHECK(table_put(t, rule_key_stir(key), v) == 0);

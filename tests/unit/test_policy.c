@@ -416,20 +416,33 @@ static void offer(struct naive *best, int specific, bool named, bool deny, bool 
 		*best = (struct naive){ specific, named, deny, enforced, true, rule };
 }
 
-static struct policy_verdict naive_verdict(const struct conf *c, const struct naive *best,
-					   bool by_default)
+/* Of all rules, and of all but the denies on trial: these are as if they were not there, except that
+   what they would deny of what is allowed is told. */
+struct naives {
+	struct naive with, without;
+};
+
+static void offer_both(struct naives *n, int specific, bool named, bool deny, bool enforced,
+		       uint32_t rule)
 {
-	return (struct policy_verdict){
-		.rule = best->rule,
-		.allow = best->found ? !best->deny : by_default,
-		.report = best->found && best->deny && !c->rules[best->rule - 1].enforce,
-	};
+	offer(&n->with, specific, named, deny, enforced, rule);
+	if (enforced || !deny)
+		offer(&n->without, specific, named, deny, enforced, rule);
+}
+
+static struct policy_verdict naive_verdict(const struct naives *n, bool by_default)
+{
+	bool allowed = n->without.found ? !n->without.deny : by_default;
+
+	if (n->with.found && n->with.deny && !n->with.enforced && allowed)
+		return (struct policy_verdict){ .rule = n->with.rule, .report = true };
+	return (struct policy_verdict){ .rule = n->without.rule, .allow = allowed };
 }
 
 static struct policy_verdict naive_name(const struct conf *c, uint32_t group, const char *name,
 					uint16_t port)
 {
-	struct naive best = { 0 };
+	struct naives best = { 0 };
 	bool named;
 
 	for (size_t i = 0; i < c->n_rules; i++) {
@@ -440,11 +453,11 @@ static struct policy_verdict naive_name(const struct conf *c, uint32_t group, co
 			int s = specificity(c->text + e->text, e->kind, name);
 
 			if (s >= 0)
-				offer(&best, s, named, e->deny, c->rules[i].enforce,
-				      (uint32_t)i + 1);
+				offer_both(&best, s, named, e->deny, c->rules[i].enforce,
+					   (uint32_t)i + 1);
 		}
 	}
-	return naive_verdict(c, &best, c->default_allow);
+	return naive_verdict(&best, c->default_allow);
 }
 
 static bool net_holds(const struct cidr *net, const uint8_t addr[16])
@@ -462,7 +475,7 @@ static bool net_holds(const struct cidr *net, const uint8_t addr[16])
 static struct policy_verdict naive_addr(const struct conf *c, uint32_t group,
 					const uint8_t addr[16], uint16_t port)
 {
-	struct naive best = { 0 };
+	struct naives best = { 0 };
 	bool named;
 
 	for (size_t i = 0; i < c->n_rules; i++) {
@@ -472,11 +485,11 @@ static struct policy_verdict naive_addr(const struct conf *c, uint32_t group,
 			const struct conf_net *e = &c->rules[i].nets[j];
 
 			if (net_holds(&e->cidr, addr))
-				offer(&best, e->cidr.bits, named, e->deny, c->rules[i].enforce,
-				      (uint32_t)i + 1);
+				offer_both(&best, e->cidr.bits, named, e->deny, c->rules[i].enforce,
+					   (uint32_t)i + 1);
 		}
 	}
-	return naive_verdict(c, &best, false);
+	return naive_verdict(&best, false);
 }
 
 /* What explain points at must be an entry that says what the verdict says. */
@@ -539,6 +552,41 @@ static void compare_addr(const struct policy *p)
 	want = naive_addr(policy_conf(p), group, addr, port);
 	CHECK(got.allow == want.allow && got.report == want.report);
 	CHECK(got.rule == want.rule);
+}
+
+/* ---- on trial ---- */
+
+static void test_trial(void)
+{
+	struct policy *p = policy_of(LISTENER
+		"[rule base]\nallow = .open.test, 192.0.2.0/24\ndeny = .shut.open.test\n"
+		"[rule trial]\nenforce = no\n"
+		"deny = .open.test, x.shut.open.test, other.test, 192.0.2.1, 198.51.100.1\n"
+		"allow = new.test\n");
+	uint8_t name[NAME_BUF] = "a.open.test", addr[16];
+
+	/* told, and let through, where the others allow */
+	ask(p, 0, "a.open.test", 443, "deny trial");
+	CHECK(policy_judge(p, 0, name, strlen((char *)name), 443).report);
+	ask_addr(p, 0, "192.0.2.1", 443, "deny trial");
+	address("192.0.2.1", addr);
+	CHECK(policy_judge_addr(p, 0, addr, 443).report);
+	/* trying a rule opens nothing */
+	ask(p, 0, "x.shut.open.test", 443, "deny base");
+	ask(p, 0, "other.test", 443, "deny default");
+	ask_addr(p, 0, "198.51.100.1", 443, "deny default");
+	strcpy((char *)name, "other.test");
+	CHECK(!policy_judge(p, 0, name, strlen((char *)name), 443).report);
+	/* what it allows is allowed */
+	ask(p, 0, "new.test", 443, "allow trial");
+	explain(p, 0, "a.open.test", "c.ini:8: .open.test");
+	policy_unref(p);
+	p = policy_of("[policy]\ndefault = allow\n" LISTENER "[rule t]\nenforce = no\ndeny = .a.test\n"
+		      "[rule b]\ndeny = b.a.test\n");
+	ask(p, 0, "x.a.test", 443, "deny t");
+	ask(p, 0, "b.a.test", 443, "deny b");
+	ask(p, 0, "c.test", 443, "allow default");
+	policy_unref(p);
 }
 
 /* ---- at run time ---- */
@@ -895,6 +943,7 @@ int main(int argc, char **argv)
 	test_many_classes();
 	test_threads();
 	test_hits();
+	test_trial();
 	test_changes();
 	test_both_said();
 	test_kept_conf();

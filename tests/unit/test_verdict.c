@@ -94,8 +94,8 @@ static void draw_row(int s, int g, int c)
 	struct row *r = &rows[s][g][c];
 
 	r->there = s && sample_random(3);
-	r->d.rule = sample_random(1000);
-	r->d.verdict = sample_random(4);
+	r->d.rule = 1 + sample_random(1000);
+	r->d.verdict = sample_random(VERDICT_TRIAL + 1);
 	if (r->there)
 		CHECK(table_put(&tables.rules, rule_key_stir(&key),
 				(struct slot_value){ r->d.rule, r->d.verdict }) == 0);
@@ -108,6 +108,7 @@ static void draw_policy(void)
 	table_close(&tables.changes);
 	CHECK(table_open(&tables.names, NAMES) == 0);
 	CHECK(table_open(&tables.rules, SETS * GROUPS * CLASSES) == 0);
+	head.default_allow = sample_random(2);
 	n_changes = sample_random(2) ? CHANGES : 0;
 	if (n_changes)
 		CHECK(table_open_buckets(&tables.changes, CHANGES_BUCKETS) == 0);
@@ -155,24 +156,41 @@ static __u32 plain_change(const char *name)
 	return word;
 }
 
-static struct rule_decision plain_judge(const char *name, int group, int class)
+/* The rows that speak of a name, the most specific first: NULL behind the last. */
+static int plain_rows(const char *name, int group, int class, const struct rule_decision *rows[8])
 {
 	const struct slot_value *sets = plain_find(names, NAMES, name);
 	const struct rule_decision *d = sets ? plain_row(sets->a, group, class) : NULL;
-	const struct rule_decision none = { 0, VERDICT_NONE };
-	__u32 change = plain_change(name);
+	int n = 0;
+
+	if (d && d->verdict != VERDICT_NONE)
+		rows[n++] = d;
+	while ((name = strchr(name, '.'))) {
+		sets = plain_find(names, NAMES, ++name);
+		d = sets ? plain_row(sets->b, group, class) : NULL;
+		if (d && d->verdict != VERDICT_NONE)
+			rows[n++] = d;
+	}
+	return n;
+}
+
+static struct rule_decision plain_judge(const char *name, int group, int class)
+{
+	const struct rule_decision *rows[8];
+	int n = plain_rows(name, group, class, rows), i = 0;
+	__u32 change = plain_change(name), trial = 0;
+	struct rule_decision d = { 0, VERDICT_NONE };
 
 	if (change != VERDICT_NONE)
 		return (struct rule_decision){ RULE_RUNTIME, change };
-	while (!d || d->verdict == VERDICT_NONE) {
-		name = strchr(name, '.');
-		if (!name)
-			return none;
-		name++;
-		sets = plain_find(names, NAMES, name);
-		d = sets ? plain_row(sets->b, group, class) : NULL;
-	}
-	return *d;
+	for (; i < n && rows[i]->verdict == VERDICT_TRIAL; i++)
+		trial = trial ?: rows[i]->rule;
+	if (i < n)
+		d = *rows[i];
+	if (trial && (d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_REPORT ||
+		      (d.verdict == VERDICT_NONE && head.default_allow)))
+		return (struct rule_decision){ trial, VERDICT_REPORT };
+	return d;
 }
 
 static void ask(const char *name, unsigned *decided)
