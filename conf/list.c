@@ -25,7 +25,7 @@ struct target {
 
 /* ---- names ---- */
 
-static int add_text(struct conf_reader *r, const uint8_t *name, size_t len, uint32_t *at)
+static int add_text(struct conf_reader *r, const char *name, size_t len, uint32_t *at)
 {
 	struct conf *c = r->conf;
 	size_t room = r->text_room ? r->text_room : 4096;
@@ -71,22 +71,12 @@ static int add_name(struct conf_reader *r, struct target *t, const char *text)
 {
 	struct conf_name name = { .line = r->line, .source = r->source, .deny = t->deny };
 	struct conf_rule *rule = t->rule;
-	uint8_t normal[NAME_BUF];
-	const char *plain = text;
 	uint32_t len = 0, numeric = 0;
-	struct rd in;
+	char normal[NAME_BUF];
 	void *grown;
-	int err;
+	int err = value_entry(text, normal, &len, &name.kind, &numeric);
 
-	if (strncmp(text, "*.", 2) == 0) {
-		name.kind = NAME_BELOW;
-		plain = text + 2;
-	} else if (*text == '.') {
-		name.kind = NAME_TREE;
-		plain = text + 1;
-	}
-	rd_init(&in, (const uint8_t *)plain, (uint32_t)strlen(plain));
-	if (name_normalise(in, normal, &len, &numeric) != PARSE_OK || numeric)
+	if (err || numeric)
 		return bad_name(r, text, numeric);
 	grown = conf_grow(rule->names, rule->n_names, sizeof(*rule->names));
 	if (!grown)

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bpf/name.h"
+
 #define DIGITS "0123456789"
 #define ADDRESS_MAX 64 /* of an address with brackets and port */
 
@@ -162,6 +164,31 @@ int value_server(const char *text)
 	bool with_port;
 
 	return parse_address(text, &ss, &with_port);
+}
+
+int value_entry(const char *text, char name[NAME_BUF], uint32_t *len, uint8_t *kind,
+		uint32_t *numeric)
+{
+	uint8_t normal[NAME_BUF], what = NAME_HOST;
+	uint32_t n = 0, is_numeric = 0;
+	struct rd in;
+
+	if (strncmp(text, "*.", 2) == 0) {
+		what = NAME_BELOW;
+		text += 2;
+	} else if (*text == '.') {
+		what = NAME_TREE;
+		text++;
+	}
+	rd_init(&in, (const uint8_t *)text, (uint32_t)strlen(text));
+	if (name_normalise(in, normal, &n, &is_numeric) != PARSE_OK)
+		return -EINVAL;
+	memcpy(name, normal, n);
+	name[n] = '\0';
+	*len = n;
+	*kind = what;
+	*numeric = is_numeric;
+	return 0;
 }
 
 int value_ports(const char *text, struct port_range *out)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "bpf/abi.h"
 #include "conf/conf.h"
 
 struct word {
@@ -29,6 +30,13 @@ int value_word(const char *text, const struct word *words, int *out);
 int value_address(const char *text, struct sockaddr_storage *out);
 /* The same with or without a port, and an IPv6 address without brackets then. */
 int value_server(const char *text);
+/*
+ * What a rule's entry says: "example.com", ".example.com", "*.example.com". name: normalised and
+ * NUL-terminated, len bytes; kind: enum name_kind; numeric: 1 if it can only be an address, which is
+ * no name though it was read as one.
+ */
+int value_entry(const char *text, char name[NAME_BUF], uint32_t *len, uint8_t *kind,
+		uint32_t *numeric);
 /* "443", "8000-8100" */
 int value_ports(const char *text, struct port_range *out);
 /* Like cidr_parse(), but host bits are cut off. */

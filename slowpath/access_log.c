@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/nowait.h"
+#include "common/thread.h"
 #include "slowpath/privilege.h"
 #include "slowpath/syslog_sink.h"
 
@@ -368,19 +368,6 @@ static int open_sink(struct access_log *log)
 	return 0;
 }
 
-/* Signals are the loops' business, and a reader gone from a FIFO is no reason to die. */
-static int start_writer(struct access_log *log)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&log->writer, NULL, run, log);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 /* 0 or -errno; what was made so far is free_log()'s to take down. */
 static int set_up(struct access_log *log, const struct conf *conf)
 {
@@ -399,7 +386,7 @@ static int set_up(struct access_log *log, const struct conf *conf)
 	if (log->poke_fd < 0)
 		return -errno;
 	err = open_sink(log);
-	return err ?: start_writer(log);
+	return err ?: thread_start(&log->writer, run, log);
 }
 
 /* A clock that is set back must not hold lines up. */

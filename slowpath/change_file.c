@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bpf/name.h"
 #include "common/cleanup.h"
 #include "conf/lines.h"
 #include "conf/value.h"
@@ -24,22 +23,13 @@
 
 int change_parse_name(const char *text, struct policy_change *out)
 {
-	uint8_t name[NAME_BUF] = { 0 }, kind = NAME_HOST;
-	uint32_t len = 0, numeric = 0;
-	struct rd in;
+	uint32_t len, numeric;
+	char name[NAME_BUF];
+	uint8_t kind;
 
-	if (strncmp(text, "*.", 2) == 0) {
-		kind = NAME_BELOW;
-		text += 2;
-	} else if (*text == '.') {
-		kind = NAME_TREE;
-		text++;
-	}
-	rd_init(&in, (const uint8_t *)text, (uint32_t)strlen(text));
-	if (name_normalise(in, name, &len, &numeric) != PARSE_OK || numeric)
+	if (value_entry(text, name, &len, &kind, &numeric) != 0 || numeric)
 		return -EINVAL;
-	memcpy(out->name, name, len);
-	out->name[len] = '\0';
+	memcpy(out->name, name, len + 1);
 	out->kind = kind;
 	return 0;
 }

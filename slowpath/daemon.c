@@ -220,17 +220,12 @@ static int open_workers(struct daemon *d, char *err)
 	return r;
 }
 
-/* Workers must not take the signals that are the main thread's. */
 static int start_workers(struct daemon *d)
 {
-	sigset_t all, old;
 	int r = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
 	for (unsigned i = 0; i < d->n_workers && !r; i++)
 		r = worker_start(&d->workers[i]);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 

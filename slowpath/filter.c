@@ -22,25 +22,9 @@ static int read_client(struct filter *f, const char *value)
 
 static int read_name(struct filter *f, const char *value)
 {
-	uint8_t normal[NAME_BUF];
-	uint32_t len, numeric;
-	struct rd in;
+	uint32_t numeric; /* an address may stand for a name here */
 
-	f->kind = NAME_HOST;
-	if (strncmp(value, "*.", 2) == 0) {
-		f->kind = NAME_BELOW;
-		value += 2;
-	} else if (*value == '.') {
-		f->kind = NAME_TREE;
-		value++;
-	}
-	rd_init(&in, (const uint8_t *)value, (uint32_t)strlen(value));
-	if (name_normalise(in, normal, &len, &numeric) != PARSE_OK)
-		return -EINVAL;
-	memcpy(f->name, normal, len);
-	f->name[len] = '\0';
-	f->len = len;
-	return 0;
+	return value_entry(value, f->name, &f->len, &f->kind, &numeric);
 }
 
 static int read_sort(struct filter *f, const char *value)

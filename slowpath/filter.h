@@ -46,9 +46,9 @@ enum { /* words that a verb knows */
 struct filter {
 	unsigned has; /* FILTER_*: the words that were there */
 	struct cidr client;
-	enum name_kind kind;
+	uint8_t kind; /* enum name_kind */
 	char name[NAME_BUF]; /* normalised */
-	size_t len;
+	uint32_t len;
 	enum filter_sort sort;
 	uint32_t limit;
 };

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "slowpath/notify.h"
 #include "slowpath/progress.h"
 #include "slowpath/server.h"
@@ -150,19 +149,6 @@ static void finish_with_error(struct loader *l, const char *text)
 	tell(&l->now, false, text);
 }
 
-/* Signals are the main thread's. */
-static int start_thread(struct loader *l)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&l->thread, NULL, run, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return err;
-}
-
 static void take_waiters(struct loader *l)
 {
 	struct reload_waiter *w;
@@ -181,10 +167,10 @@ static void start_load(struct loader *l)
 	l->serial = ++l->d->serial;
 	if (!l->d->stopping)
 		notify_reloading();
-	err = start_thread(l);
+	err = thread_start(&l->thread, run, l);
 	l->running = err == 0;
 	if (err) {
-		finish_with_error(l, strerror(err));
+		finish_with_error(l, strerror(-err));
 		daemon_tell_ready(l->d);
 	}
 }

@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "slowpath/conn.h"
 #include "slowpath/listen.h"
 #include "slowpath/top.h"
@@ -459,7 +460,7 @@ int worker_start(struct worker *w)
 
 	w->ended = false;
 	w->seen_ms = watchdog_now_ms();
-	r = -pthread_create(&w->thread, NULL, run, w);
+	r = thread_start(&w->thread, run, w);
 	if (r)
 		w->ended = true;
 	else
