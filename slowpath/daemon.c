@@ -336,7 +336,8 @@ static void catch_up(struct daemon *d)
 }
 
 /* Nobody finds it any more, but some may have found it before. When it has ended its service it
-   takes no more entries, and all it took are in the file. */
+   takes no more entries, and all it took are in the file; and who has had it reload what we had
+   read already will not ask us. */
 static void end_the_one_before(struct daemon *d, int before)
 {
 	char err[ERR_LEN];
@@ -344,6 +345,8 @@ static void end_the_one_before(struct daemon *d, int before)
 	if (handover_done(before, err, ERR_LEN) != 0)
 		log_error("the sluiced before may still run: %s", err);
 	catch_up(d);
+	if (!conf_is_current(d->first))
+		reload_ask(d, NULL);
 }
 
 static int serve(struct daemon *d, const struct conf *conf, char *err)
