@@ -409,9 +409,9 @@ static int start(struct daemon *d, char *err)
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
+	r = r ?: open_control(d, conf, err); /* from here on we are alone with `.new` and `_new` */
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
-	r = r ?: open_control(d, conf, err);
 	r = r ?: open_listeners(d, conf, err);
 	if (!r && conf->metrics.n)
 		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace,

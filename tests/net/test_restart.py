@@ -249,7 +249,10 @@ def failed_replacement_leaves_the_running_one(t):
         another.bind(sluice.socket + ".new")
         another.listen()
         sluice.write()
+        if found:  # what it has pinned by then is its own
+            os.link(f"{t.lab.pin}/flows", f"{t.lab.pin}/flows_new")
         assert "another sluiced answers there" in sluice.fail_to_replace()
+        assert pins(t, sluice) == found | ({"flows_new": found["flows"]} if found else {})
     assert os.path.exists(sluice.socket + ".new"), "what one that is killed leaves"
     assert run([sluice.program("sluiced"), "-r", "-t"], check=False).returncode == 2
     ended(t, sluice, sluice.replace())
