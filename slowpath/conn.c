@@ -588,6 +588,8 @@ static unsigned ask(struct conn *c)
 
 		if (judged && allowed_by_address(c, &c->original.ip))
 			return REASON_OK;
+		if (judged && c->on_trial)
+			return REASON_POLICY;
 		return j->proto == PROTO_TLS ? REASON_NO_SNI : REASON_NO_HOST;
 	}
 	if (j->proto == PROTO_TLS && j->version < conf(c)->min_version)
@@ -644,13 +646,15 @@ static void pass_unjudged(struct conn *c)
 static void judged_bad(struct conn *c)
 {
 	unsigned why = c->judge->reason;
+	bool allowed = why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip);
 
 	c->proto = c->judge->proto;
 	memcpy(c->name, c->judge->name, c->judge->name_len);
 	c->name_len = c->judge->name_len;
 	c->w->stats.verdicts_user++;
-	if ((why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip)) ||
-	    only_reported(c, why))
+	if (c->on_trial) /* the address was asked about */
+		why = REASON_POLICY;
+	if (allowed || only_reported(c, why))
 		pass_unjudged(c);
 	else
 		conn_deny(c, why);
