@@ -171,6 +171,7 @@ static void test_handed_over(void)
 	CHECK(refused(&d, "deny a.test", "taken over") && allows(&d, "a.test"));
 	CHECK(refused(&d, "allow c.test", "taken over") && !allows(&d, "c.test"));
 	CHECK(refused(&d, "revoke a.test", "taken over") && allows(&d, "a.test"));
+	CHECK(refused(&d, "reload", "taken over"));
 	CHECK(lists(&d, "a.test"));
 	clock_now += 600;
 	look(&d);
