@@ -267,6 +267,10 @@ static enum control_result add(struct daemon *d, struct control_call *call, bool
 	if (!at)
 		return refuse(call, err);
 	take_out(at, &n, &c);
+	if (n == CHANGES_MAX) { /* with it the file could not be read again */
+		free(at);
+		return refuse(call, "too many entries made at run time");
+	}
 	at[n++] = c;
 	if (replace_list(d, at, n, err) != 0) {
 		free(at);
