@@ -197,7 +197,7 @@ static enum control_result refuse(struct control_call *call, const char *why)
 /* It would be kept by nobody, and be in force for the connections that we still have. */
 static const char *too_late(const struct daemon *d)
 {
-	return d->handed_over ? "another sluiced has taken over: say it again, to that one" : NULL;
+	return d->handed_over ? DAEMON_HANDED_OVER : NULL;
 }
 
 static bool same_entry(const struct policy_change *a, const struct policy_change *b)
@@ -267,6 +267,10 @@ static enum control_result add(struct daemon *d, struct control_call *call, bool
 	if (!at)
 		return refuse(call, err);
 	take_out(at, &n, &c);
+	if (n == CHANGES_MAX) { /* with it the file could not be read again */
+		free(at);
+		return refuse(call, "too many entries made at run time");
+	}
 	at[n++] = c;
 	if (replace_list(d, at, n, err) != 0) {
 		free(at);

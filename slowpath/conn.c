@@ -580,18 +580,19 @@ static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
 static unsigned ask(struct conn *c)
 {
 	const struct judge *j = c->judge;
+	unsigned nameless = j->proto == PROTO_TLS ? REASON_NO_SNI : REASON_NO_HOST;
 	struct policy_verdict v;
 	struct in6_addr literal;
 
-	if (j->missing) {
-		bool judged = j->proto == PROTO_TLS ? conf(c)->no_sni_allow : conf(c)->no_host_allow;
-
-		if (judged && allowed_by_address(c, &c->original.ip))
-			return REASON_OK;
-		return j->proto == PROTO_TLS ? REASON_NO_SNI : REASON_NO_HOST;
-	}
+	if (j->missing && !(j->proto == PROTO_TLS ? conf(c)->no_sni_allow : conf(c)->no_host_allow))
+		return nameless;
 	if (j->proto == PROTO_TLS && j->version < conf(c)->min_version)
 		return REASON_TLS_VERSION;
+	if (j->missing) {
+		if (allowed_by_address(c, &c->original.ip))
+			return REASON_OK;
+		return c->on_trial ? REASON_POLICY : nameless;
+	}
 	if (j->numeric) {
 		if (address_literal(j->name, j->name_len, &literal) != 0)
 			return REASON_BAD_NAME;
@@ -644,13 +645,15 @@ static void pass_unjudged(struct conn *c)
 static void judged_bad(struct conn *c)
 {
 	unsigned why = c->judge->reason;
+	bool allowed = why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip);
 
 	c->proto = c->judge->proto;
 	memcpy(c->name, c->judge->name, c->judge->name_len);
 	c->name_len = c->judge->name_len;
 	c->w->stats.verdicts_user++;
-	if ((why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip)) ||
-	    only_reported(c, why))
+	if (c->on_trial) /* the address was asked about */
+		why = REASON_POLICY;
+	if (allowed || only_reported(c, why))
 		pass_unjudged(c);
 	else
 		conn_deny(c, why);

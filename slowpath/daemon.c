@@ -331,7 +331,8 @@ static void catch_up(struct daemon *d)
 }
 
 /* Nobody finds it any more, but some may have found it before. When it has ended its service it
-   takes no more entries, and all it took are in the file. */
+   takes no more entries, and all it took are in the file; and who has had it reload what we had
+   read already will not ask us. */
 static void end_the_one_before(struct daemon *d, int before)
 {
 	char err[ERR_LEN];
@@ -339,6 +340,8 @@ static void end_the_one_before(struct daemon *d, int before)
 	if (handover_done(before, err, ERR_LEN) != 0)
 		log_error("the sluiced before may still run: %s", err);
 	catch_up(d);
+	if (!conf_is_current(d->first))
+		reload_ask(d, NULL);
 }
 
 static int serve(struct daemon *d, const struct conf *conf, char *err)
@@ -401,9 +404,9 @@ static int start(struct daemon *d, char *err)
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
+	r = r ?: open_control(d, conf, err); /* from here on we are alone with `.new` and `_new` */
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
-	r = r ?: open_control(d, conf, err);
 	r = r ?: open_listeners(d, conf, err);
 	if (!r && conf->metrics.n)
 		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace,

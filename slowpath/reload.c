@@ -303,10 +303,11 @@ static void on_done(struct reload_waiter *w, bool ok, const char *text)
 
 enum control_result reload_verb(struct daemon *d, struct control_call *call)
 {
-	struct asker *a = calloc(1, sizeof(*a));
+	struct asker *a = d->handed_over ? NULL : calloc(1, sizeof(*a));
 
 	if (!a) {
-		evbuffer_add_printf(call->out, "no memory");
+		evbuffer_add_printf(call->out, "%s",
+				    d->handed_over ? DAEMON_HANDED_OVER : "no memory");
 		return CONTROL_ERROR;
 	}
 	*a = (struct asker){

@@ -55,6 +55,9 @@ struct daemon {
 
 /* ---- daemon.c ---- */
 
+/* To who has found us before that, and would have us change what is in force. */
+#define DAEMON_HANDED_OVER "another sluiced has taken over: say it again, to that one"
+
 /* No more connections; ends when the open ones have, or their time is over. */
 void daemon_drain(struct daemon *d);
 /* Tells the service manager that we serve, and what. */

@@ -151,6 +151,28 @@ def a_rule_on_trial_lets_through_and_tells(t):
     assert sluice.stats()["reported"] == 3
 
 
+@test(daemon=False)
+def a_network_on_trial_lets_through_and_tells(t):
+    """The same for connections that have no name, of whatever protocol."""
+    t.own(changes={"tls.no_sni": "allow", "http.no_host": "allow",
+                   "rule nets.allow": "10.77.0.0/16, fd77::/16", "rule new.enforce": "no",
+                   "rule new.deny": "10.77.2.0/24, fd77:2::/64",
+                   "rule bites.deny": "10.77.2.3, fd77:2::3"})
+    told = {"name": "", "verdict": "deny", "reason": "policy", "rule": "new", "enforced": False,
+            "connected": True}
+    hello = tls.handmade_hello(None)
+    answer, _ = t.send(hello + tls.record(b"\2\50", 21, 0x303))
+    assert answer != tls.ACCESS_DENIED_ALERT
+    t.logged(proto="tls", **told)
+    answer, _ = t.send(get(None, "/", version="1.0"), port=80)
+    assert b"server=site" in answer, answer
+    t.logged(proto="http", **told)
+    t.send(b"SSH-2.0-x\r\n", port=80)
+    t.logged(proto="none", **told)
+    is_denied(t, hello, role="evil")
+    t.logged(verdict="deny", reason="no_sni", rule="bites", enforced=True)
+
+
 @test(daemon=False, families=(4,), modes=("on",))
 def trial_is_in_the_answers(t):
     sluice = t.own(changes={"rule new.deny": [".tree.test"], "rule new.enforce": "no"})

@@ -93,6 +93,8 @@ def nameless_connections_are_judged_by_address(t):
     answer, _ = t.send(hello + tls.record(b"\2\50", 21, 0x303))
     assert answer != tls.ACCESS_DENIED_ALERT
     t.logged(verdict="allow", reason="ok", rule="nets", name="")
+    is_denied(t, tls.handmade_hello(None, versions=(0x0302, 0x0301)))
+    t.logged(verdict="deny", reason="tls_version", name="")
     is_denied(t, hello, role="denied")
     t.logged(verdict="deny")
     is_denied(t, hello, role="evil")

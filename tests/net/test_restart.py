@@ -204,6 +204,22 @@ def entries_of_run_time_are_those_of_the_next_one(t):
     ended(t, sluice, before)
 
 
+@test(modes=("off",), **ONCE)
+def files_that_change_meanwhile_are_read_again(t):
+    """The process before may have reloaded them since, and said that they are in force."""
+    sluice = t.own()
+    before = sluice.process
+    before.send_signal(signal.SIGSTOP)
+    sluice.launch("-r", append=True)
+    t.until(lambda: os.path.exists(sluice.socket + ".new"), 20, "the files are read")
+    sluice.rewrite({"rule late.deny": "late.allowed.test"})
+    before.send_signal(signal.SIGCONT)
+    ended(t, sluice, before)
+    t.until(lambda: "reloaded " in sluice.stderr(), 20, "they are read again")
+    is_denied(t, tls.handmade_hello(b"late.allowed.test"))
+    in_place(t, sluice)
+
+
 @test(core=True, **ONCE)
 def failed_replacement_leaves_the_running_one(t):
     """Wherever it fails, it exits with 1 and a reason, and nothing has changed."""
@@ -233,7 +249,10 @@ def failed_replacement_leaves_the_running_one(t):
         another.bind(sluice.socket + ".new")
         another.listen()
         sluice.write()
+        if found:  # what it has pinned by then is its own
+            os.link(f"{t.lab.pin}/flows", f"{t.lab.pin}/flows_new")
         assert "another sluiced answers there" in sluice.fail_to_replace()
+        assert pins(t, sluice) == found | ({"flows_new": found["flows"]} if found else {})
     assert os.path.exists(sluice.socket + ".new"), "what one that is killed leaves"
     assert run([sluice.program("sluiced"), "-r", "-t"], check=False).returncode == 2
     ended(t, sluice, sluice.replace())

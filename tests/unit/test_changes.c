@@ -139,6 +139,26 @@ static void test_time_is_over_and_the_disk_is_full(void)
 	end(&d);
 }
 
+/* One too many is refused before it is kept: a file with it could not be read again. */
+static void test_most(void)
+{
+	FILE *f = fopen("kept/changes", "w");
+	struct stat before, after;
+	struct daemon d;
+
+	for (int i = 0; f && i < CHANGES_MAX; i++)
+		fprintf(f, "deny n%d.test made 2026-01-31T12:00:00Z until never uid 0\n", i);
+	CHECK(f && fclose(f) == 0);
+	begin(&d);
+	CHECK(stat("kept/changes", &before) == 0);
+	CHECK(refused(&d, "deny more.test", "too many") && !lists(&d, "more.test"));
+	CHECK(stat("kept/changes", &after) == 0 && before.st_ino == after.st_ino &&
+	      memcmp(&before.st_mtim, &after.st_mtim, sizeof(after.st_mtim)) == 0);
+	CHECK(done(&d, "allow n7.test") && allows(&d, "n7.test"));
+	CHECK(unlink("kept/changes") == 0);
+	end(&d);
+}
+
 /* What the process before has kept, and what it left in the file that was over by then. */
 static void test_catching_up(void)
 {
@@ -171,6 +191,7 @@ static void test_handed_over(void)
 	CHECK(refused(&d, "deny a.test", "taken over") && allows(&d, "a.test"));
 	CHECK(refused(&d, "allow c.test", "taken over") && !allows(&d, "c.test"));
 	CHECK(refused(&d, "revoke a.test", "taken over") && allows(&d, "a.test"));
+	CHECK(refused(&d, "reload", "taken over"));
 	CHECK(lists(&d, "a.test"));
 	clock_now += 600;
 	look(&d);
@@ -188,6 +209,7 @@ int main(void)
 	CHECK(mkdir("kept", 0700) == 0);
 	test_time_is_over();
 	test_time_is_over_and_the_disk_is_full();
+	test_most();
 	test_catching_up();
 	test_handed_over();
 	folder_leave();
