@@ -293,12 +293,24 @@ __noinline int parse_name(struct scratch *s)
 	return PARSE_OK;
 }
 
+/* Whether the tables are there, and still those. One that was put in another's place meanwhile was
+   asked in part, and so was the other; one that is gone has not said "no rule". */
+static __always_inline int tables_are(const struct policy_tables *t, const struct bucket *names,
+				      const struct bucket *rules, const struct bucket *changes)
+{
+	return names && rules && names == policy_names_at(t, 0) && rules == policy_rules_at(t, 0) &&
+	       changes == policy_changes_at(t, 0);
+}
+
 /* VERDICT_* for s->name, and s->rule. */
 __noinline int ask_rules(struct scratch *s, __u32 generation, __u32 group, __u32 port)
 {
 	struct verdict_walk w = { .tables = { .generation = generation } };
 	struct policy_head *head = bpf_map_lookup_elem(&policy_heads, &generation);
 	struct port_classes *ports = bpf_map_lookup_elem(&policy_ports, &generation);
+	const struct bucket *names = policy_names_at(&w.tables, 0);
+	const struct bucket *rules = policy_rules_at(&w.tables, 0);
+	const struct bucket *changes = policy_changes_at(&w.tables, 0);
 
 	if (!s || !head || !ports)
 		return VERDICT_DENY;
@@ -308,8 +320,7 @@ __noinline int ask_rules(struct scratch *s, __u32 generation, __u32 group, __u32
 	w.port_class = ports->of_port[port & 0xffff];
 	verdict_name(&w, head);
 	s->rule = w.best.rule;
-	/* Gone: then they may have been gone while they were asked, and that is not "no rule". */
-	if (!policy_names_at(&w.tables, 0) || !policy_rules_at(&w.tables, 0))
+	if (!tables_are(&w.tables, names, rules, changes))
 		return VERDICT_REPORT;
 	if (w.best.verdict == VERDICT_NONE)
 		return head->default_allow ? VERDICT_ALLOW : VERDICT_DENY;

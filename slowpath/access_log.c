@@ -105,6 +105,8 @@ static void lose(struct access_log *log, uint64_t lines, int err)
 {
 	bool tell;
 
+	if (lines == 0)
+		return;
 	pthread_mutex_lock(&log->lock);
 	tell = count_lost(log, lines);
 	pthread_mutex_unlock(&log->lock);

@@ -414,6 +414,25 @@ static void test_torn(void)
 	unlink(path);
 }
 
+/* A line that lacks nothing but its end is not lost, and nobody is told that one is. */
+static void test_full_before_the_end(void)
+{
+	struct access_entry e = allowed();
+	struct access_log *log;
+	char one[256];
+
+	snprintf(one, sizeof(one), "%s", line_of(&e, LOG_SQUID));
+	forget_said();
+	unlink(path);
+	log = open_log(path, LOG_SQUID);
+	limit_files(strlen(one) - 1);
+	write_lines(log, 1);
+	CHECK(access_log_close(log) == 0);
+	limit_files(0);
+	CHECK(strlen(slurp(path)) == strlen(one) - 1 && said("lines are being lost") == 0);
+	unlink(path);
+}
+
 /* The same log: what was said once is not said again at once, and that it works is said. */
 static void test_recovers(void)
 {
@@ -809,6 +828,7 @@ int main(void)
 	test_every_byte();
 	test_full_disk();
 	test_torn();
+	test_full_before_the_end();
 	test_recovers();
 	test_slow_reader();
 	test_reopen();

@@ -4,6 +4,7 @@
 // wrongly thought dead (bpf/loop.h); only running it tells. Wants root.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "bpf/hello.h"
@@ -106,7 +107,8 @@ static void put_random_row(struct table *t, const struct rule_key *key)
 		CHECK(table_put(t, rule_key_stir(key), v) == 0);
 }
 
-static void copy_table(struct bpf_object *o, const char *outer, const struct table *t)
+/* Its descriptor, which the map does not need. */
+static int copy_table(struct bpf_object *o, const char *outer, const struct table *t)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, 4, sizeof(struct bucket), t->n_buckets,
@@ -117,7 +119,7 @@ static void copy_table(struct bpf_object *o, const char *outer, const struct tab
 	for (uint32_t i = 0; i < t->n_buckets; i++)
 		CHECK(bpf_map_update_elem(fd, &i, &t->at[i], 0) == 0);
 	CHECK(bpf_map_update_elem(map_fd(o, outer), &zero, &fd, 0) == 0);
-	close(fd);
+	return fd;
 }
 
 static void fill_policy(struct bpf_object *o)
@@ -137,9 +139,9 @@ static void fill_policy(struct bpf_object *o)
 				put_random_row(&tables.rules, &key);
 	head.name_buckets = tables.names.n_buckets;
 	head.rule_buckets = tables.rules.n_buckets;
-	copy_table(o, "policy_names", &tables.names);
-	copy_table(o, "policy_rules", &tables.rules);
-	copy_table(o, "policy_changes", &tables.changes);
+	close(copy_table(o, "policy_names", &tables.names));
+	close(copy_table(o, "policy_rules", &tables.rules));
+	close(copy_table(o, "policy_changes", &tables.changes));
 	CHECK(bpf_map_update_elem(map_fd(o, "policy_heads"), &zero, &head, 0) == 0);
 }
 
@@ -276,8 +278,69 @@ static void test_taken_down(struct bpf_object *o, int prog)
 		memcpy(p.bytes, "unknown.test", p.len);
 		run_kernel(prog, map_fd(o, "results"), &p);
 		CHECK(p.name == PARSE_OK && p.verdict == VERDICT_REPORT);
-		copy_table(o, outer[i], i ? &tables.rules : &tables.names);
+		close(copy_table(o, outer[i], i ? &tables.rules : &tables.names));
 	}
+}
+
+#define SWAPS 60
+#define LABELS 120
+
+static int changes_fd, outer_fd;
+
+/* Puts what was said at run time in force, and takes all of it back. */
+static void *swap_changes(void *done)
+{
+	uint32_t zero = 0;
+	int err = 0;
+
+	for (int i = 0; i < SWAPS; i++) {
+		err |= bpf_map_update_elem(outer_fd, &zero, &changes_fd, 0);
+		err |= bpf_map_delete_elem(outer_fd, &zero);
+	}
+	CHECK(err == 0);
+	__atomic_store_n((bool *)done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void put_change(struct table *t, const char *name, struct slot_value v)
+{
+	CHECK(table_put(t, hash_back((const uint8_t *)name, strlen(name)), v) == 0);
+}
+
+/* An allow and a deny below it end in one moment: there is none in which the allow alone holds. */
+static void test_changed_while_asked(struct bpf_object *o, int prog)
+{
+	static const struct slot_value allow = { .b = VERDICT_ALLOW }, deny = { .a = VERDICT_DENY };
+	struct policy_head strict = head;
+	struct table t;
+	static struct parsed p;
+	uint32_t zero = 0;
+	unsigned wrong = 0, denied = 0;
+	char name[NAME_BUF] = "";
+	bool done = false;
+	pthread_t thread;
+
+	strict.default_allow = 0;
+	CHECK(bpf_map_update_elem(map_fd(o, "policy_heads"), &zero, &strict, 0) == 0);
+	for (int i = 0; i < LABELS; i++)
+		strcat(name, i ? ".t" : "t");
+	CHECK(table_open_buckets(&t, CHANGES_BUCKETS) == 0);
+	put_change(&t, "t", allow);
+	put_change(&t, name, deny);
+	changes_fd = copy_table(o, "policy_changes", &t);
+	outer_fd = map_fd(o, "policy_changes");
+	CHECK(pthread_create(&thread, NULL, swap_changes, &done) == 0);
+	while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
+		p.len = (uint32_t)strlen(name);
+		memcpy(p.bytes, name, p.len);
+		run_kernel(prog, map_fd(o, "results"), &p);
+		wrong += p.name != PARSE_OK || p.verdict == VERDICT_ALLOW;
+		denied += p.verdict == VERDICT_DENY;
+	}
+	pthread_join(thread, NULL);
+	close(changes_fd);
+	CHECK(wrong == 0 && denied > 0);
+	table_close(&t);
 }
 
 /* What may follow a hello. */
@@ -328,6 +391,7 @@ int main(void)
 	       ok[2], ok[3]);
 	CHECK(ok[0] > 500 && ok[1] > 500 && ok[2] > 500 && ok[3] > 500);
 	test_taken_down(o, prog);
+	test_changed_while_asked(o, prog);
 	bpf_object__close(o);
 	free(hellos.at);
 	free(heads.at);
