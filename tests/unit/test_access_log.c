@@ -317,6 +317,8 @@ static void listen_to(void)
 static void forget_said(void)
 {
 	listen_to();
+	if (test_failures) /* one of these lines may say which */
+		(void)!write(real_stderr, heard, heard_len);
 	heard_len = 0;
 }
 
