@@ -166,6 +166,16 @@ static int write_lines(int fd, const struct policy_change *at, size_t n)
 	return err;
 }
 
+/* What was renamed is there after a loss of power, too. */
+static int sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	AUTO_FD int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	return fd < 0 || fsync(fd) != 0 ? -errno : 0;
+}
+
 int change_file_write(const char *path, const struct policy_change *at, size_t n, char *err,
 		      size_t err_len)
 {
@@ -180,6 +190,7 @@ int change_file_write(const char *path, const struct policy_change *at, size_t n
 	r = fd < 0 ? -errno : write_lines(fd, at, n);
 	if (r == 0 && rename(temporary, path) != 0)
 		r = -errno;
+	r = r ?: sync_folder(path);
 	if (r) {
 		snprintf(err, err_len, "changes = %s: cannot be written: %s", path, strerror(-r));
 		unlink(temporary);

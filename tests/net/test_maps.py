@@ -77,7 +77,9 @@ def the_policy_in_force_is_told(t):
 def a_map_that_is_not_there_is_told(t):
     done = run([SCRIPT, "--pin", t.lab.path("nothing"), "counters"], check=False)
     assert done.returncode == 1 and "bpftool" in done.stderr, done
-    assert run([SCRIPT, "no-such-verb"], check=False).returncode == 2
+    for words in ("no-such-verb",), ("name", "n\xe4me.test"), ("name", "a.test", "--port", "65536"):
+        done = run([SCRIPT, *words], check=False)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done
     sluice = t.own()
     data, _ = t.send(get("denied.test"), port=80)
     assert b"403" in data
