@@ -176,6 +176,19 @@ static int write_lines(int fd, const struct policy_change *at, size_t n)
 	return err;
 }
 
+/* So that the new name outlives a power cut as its contents do. */
+static int sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+	AUTO_FD int fd = -1;
+
+	if (!folder)
+		return -ENOMEM;
+	fd = open(*folder ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
+}
+
 int change_file_write(const char *path, const struct policy_change *at, size_t n, char *err,
 		      size_t err_len)
 {
@@ -190,6 +203,7 @@ int change_file_write(const char *path, const struct policy_change *at, size_t n
 	r = fd < 0 ? -errno : write_lines(fd, at, n);
 	if (r == 0 && rename(temporary, path) != 0)
 		r = -errno;
+	r = r ?: sync_folder(path);
 	if (r) {
 		snprintf(err, err_len, "changes = %s: cannot be written: %s", path, strerror(-r));
 		unlink(temporary);
