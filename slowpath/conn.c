@@ -975,39 +975,51 @@ void conn_policy_ends(struct conn *c)
 		count_requests(c);
 }
 
-/* Whether the policy would let this connection begin now. */
-static bool still_allowed(struct conn *c, struct policy_verdict *v)
+/* What the policy would say of this connection if it began now: REASON_OK, or why not. */
+static unsigned judge_now(struct conn *c, struct policy_verdict *v)
 {
 	struct in6_addr literal;
 
+	*v = (struct policy_verdict){ .rule = 0 };
+	if (!conf(c)->enforce)
+		return REASON_OK;
+	if (c->name_len == 0 && c->proto == PROTO_TLS && !conf(c)->no_sni_allow)
+		return REASON_NO_SNI;
+	if (c->name_len == 0 && c->proto == PROTO_HTTP && !conf(c)->no_host_allow)
+		return REASON_NO_HOST;
 	if (c->name_len == 0)
-		*v = policy_judge_addr(c->w->policy, c->group, c->original.ip.s6_addr,
-				       c->original.port);
+		*v = judge_address(c, &c->original.ip);
 	else if (address_literal(c->name, c->name_len, &literal) == 0)
-		*v = policy_judge_addr(c->w->policy, c->group, literal.s6_addr, c->original.port);
+		*v = judge_address(c, &literal);
 	else
 		*v = policy_judge(c->w->policy, c->group, (const uint8_t *)c->name, c->name_len,
 				  c->original.port);
-	return v->allow || v->report || !conf(c)->enforce;
+	return v->allow || v->report ? REASON_OK : REASON_POLICY;
 }
 
 /* reload_closes_denied: into an open stream no answer can be put. */
 static void end_if_denied(struct conn *c)
 {
 	struct policy_verdict v;
+	unsigned why;
 
-	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying ||
-	    still_allowed(c, &v))
+	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying)
 		return;
-	rule_decided(c, v.rule);
+	why = judge_now(c, &v);
+	if (why == REASON_OK)
+		return;
+	if (why == REASON_POLICY)
+		rule_decided(c, v.rule);
+	else
+		set_rule(c, 0);
 	if (c->state != CONN_OPEN) {
-		conn_deny(c, REASON_POLICY);
+		conn_deny(c, why);
 		return;
 	}
-	c->reason = REASON_POLICY;
+	c->reason = why;
 	c->allowed = false;
 	c->enforced = true;
-	conn_close(c, REASON_POLICY, true);
+	conn_close(c, why, true);
 }
 
 void conn_policy_changed(struct conn *c)

@@ -325,3 +325,26 @@ def reload_closes_denied(t):
         for sock in streams.values():
             sock.close()
     sluice.quiet()
+
+
+@test(daemon=False)
+def reload_closes_those_without_a_name(t):
+    """What let them begin, no_sni = allow, is not there any more; nor is a rule for the address."""
+    nets = {"rule nets.allow": "10.77.2.4, fd77:2::4"}
+    sluice = t.own(changes={"policy.reload_closes_denied": "yes", "tls.no_sni": "allow", **nets})
+    for change, reason in (({"tls.no_sni": "deny"}, "no_sni"),
+                           ({"rule nets.allow": "10.9.9.9"}, "policy")):
+        sluice.rewrite({"tls.no_sni": "allow", **nets})
+        assert sluice.ctl("reload").returncode == 0
+        with t.raw_server(echo), t.connect("raw") as sock:
+            sock.sendall(tls.handmade_hello(None))
+            assert tls.read_exactly(sock, len(ANSWER)) == ANSWER
+            t.forget_log()
+            assert sluice.ctl("reload").returncode == 0
+            assert goes_on(sock)
+            sluice.rewrite(change)
+            assert sluice.ctl("reload").returncode == 0
+            assert tls.read_to_end(sock) == (b"", "rst")
+        [line] = t.lines()
+        t.fields(line, name="", verdict="deny", reason=reason, rule="default", enforced=True)
+    sluice.quiet()

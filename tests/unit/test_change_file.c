@@ -9,6 +9,18 @@
 #include "tests/unit/test.h"
 
 static char err[512];
+static unsigned synced_files, synced_folders;
+
+/* In place of the C library's: nobody can cut the power here. */
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return -1;
+	*(S_ISDIR(st.st_mode) ? &synced_folders : &synced_files) += 1;
+	return 0;
+}
 
 static void test_names(void)
 {
@@ -93,6 +105,7 @@ static void test_file(void)
 	CHECK(change_file_read("none", &got, &n, err, sizeof(err)) == 0 && n == 0);
 	free(got);
 	CHECK(change_file_write("kept", at, 2, err, sizeof(err)) == 0);
+	CHECK(synced_files == 1 && synced_folders == 1);
 	CHECK(stat("kept", &st) == 0 && (st.st_mode & 07777) == 0640 && access("kept.new", F_OK) != 0);
 	CHECK(change_file_read("kept", &got, &n, err, sizeof(err)) == 0 && n == 2);
 	CHECK(memcmp(got, at, sizeof(at)) == 0);
