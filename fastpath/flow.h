@@ -40,7 +40,8 @@ int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned worke
 int fastpath_prepare(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
 int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
 int fastpath_load_policy(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
-/* Puts the changes of p in force; p is else the policy in force. On failure the old ones are. */
+/* Puts the changes of p in force; p is else the policy in force. On failure the kernel may have
+   either, and the caller puts the old ones there again. */
 int fastpath_load_changes(struct fastpath *fp, const struct policy *p, char *why, size_t why_len);
 /* Pins the maps under the names that others read, in place of those of a process before. Until
    then nothing of that one is touched. 0, or -errno and a line. */

@@ -43,20 +43,29 @@ struct policy *changes_added(const struct daemon *d, const struct policy *p, cha
 	return new;
 }
 
-static int keep(const struct daemon *d, char *err)
+static int keep(const struct daemon *d, const struct policy_change *at, size_t n, char *err)
 {
 	if (!path_of(d)[0] || d->handed_over)
 		return 0;
-	return change_file_write(path_of(d), d->changes->at, d->changes->n, err, ERR_LEN);
+	return change_file_write(path_of(d), at, n, err, ERR_LEN);
+}
+
+/* What the kernel took before it was found wrong is taken back. */
+static int put_in_kernel(struct daemon *d, const struct policy *p, char *err)
+{
+	char other[ERR_LEN];
+	int r = d->shared.fp ? fastpath_load_changes(d->shared.fp, p, err, ERR_LEN) : 0;
+
+	if (r && fastpath_load_changes(d->shared.fp, d->policy, other, ERR_LEN) != 0)
+		log_error("%s", other);
+	return r;
 }
 
 static int put_in_force(struct daemon *d, char *err)
 {
 	struct policy *p = changes_added(d, d->policy, err);
-	int r = p ? 0 : -ENOMEM;
+	int r = p ? put_in_kernel(d, p, err) : -ENOMEM;
 
-	if (!r && d->shared.fp)
-		r = fastpath_load_changes(d->shared.fp, p, err, ERR_LEN);
 	if (r) {
 		policy_unref(p);
 		return r;
@@ -83,28 +92,14 @@ static int put_list_in_force(struct daemon *d, struct policy_change *at, size_t 
 	return 0;
 }
 
-/* The same, kept before. On failure everything is as before, at included. */
+/* The same, kept before. On failure everything is as before, and at the caller's still. */
 static int replace_list(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
-	struct changes before = *d->changes;
 	char other[ERR_LEN];
-	int r;
+	int r = keep(d, at, n, err);
 
-	d->changes->at = at;
-	d->changes->n = n;
-	r = keep(d, err);
-	if (!r) {
-		r = put_in_force(d, err);
-		if (!r) {
-			free(before.at);
-			return 0;
-		}
-	}
-	d->changes->at = before.at;
-	d->changes->n = before.n;
-	if (keep(d, other) != 0)
-		log_error("%s", other);
-	if (d->shared.fp && fastpath_load_changes(d->shared.fp, d->policy, other, ERR_LEN) != 0)
+	r = r ?: put_list_in_force(d, at, n, err);
+	if (r && keep(d, d->changes->at, d->changes->n, other) != 0)
 		log_error("%s", other);
 	return r;
 }
@@ -155,7 +150,7 @@ static int drop_expired(struct daemon *d, struct policy_change *at, size_t n, ch
 {
 	int r = put_list_in_force(d, at, n, err);
 
-	if (!r && keep(d, err) != 0)
+	if (!r && keep(d, d->changes->at, d->changes->n, err) != 0)
 		log_error("%s", err);
 	return r;
 }
