@@ -271,14 +271,24 @@ static int open_listeners(struct daemon *d, const struct conf *conf, char *err)
 	return r ?: deal_listeners(d);
 }
 
+/* The one that is replaced. */
+struct before {
+	int fd;	     /* to tell it by; -1: there is none */
+	int process; /* to end it, if it does not listen */
+};
+
 /* From here on others find us and not the one before. Last, and after all that can go wrong. */
-static int take_place(struct daemon *d, const struct conf *conf, int *before, char *err)
+static int take_place(struct daemon *d, const struct conf *conf, struct before *before, char *err)
 {
 	int r = privilege_check(conf->user, err, ERR_LEN);
 
 	if (!r && d->replace) {
-		*before = handover_connect(conf->control, err, ERR_LEN);
-		r = *before < 0 ? *before : 0;
+		before->fd = handover_connect(conf->control, err, ERR_LEN);
+		r = before->fd < 0 ? before->fd : 0;
+	}
+	if (!r && d->replace) {
+		before->process = handover_process(before->fd);
+		r = before->process < 0 ? before->process : 0;
 	}
 	if (!r && d->shared.fp)
 		r = fastpath_publish(d->shared.fp, err, ERR_LEN);
@@ -333,12 +343,17 @@ static void catch_up(struct daemon *d)
 /* Nobody finds it any more, but some may have found it before. When it has ended its service it
    takes no more entries, and all it took are in the file; and who has had it reload what we had
    read already will not ask us. */
-static void end_the_one_before(struct daemon *d, int before)
+static void end_the_one_before(struct daemon *d, struct before *before)
 {
 	char err[ERR_LEN];
+	int r;
 
-	if (handover_done(before, err, ERR_LEN) != 0)
-		log_error("the sluiced before may still run: %s", err);
+	if (handover_done(TAKE_FD(before->fd), err, ERR_LEN) != 0) {
+		log_warn("%s; it is ended by a signal", err);
+		r = handover_terminate(TAKE_FD(before->process));
+		if (r)
+			log_error("the sluiced before may still run: %s", strerror(-r));
+	}
 	catch_up(d);
 	if (!conf_is_current(d->first))
 		reload_ask(d, NULL);
@@ -346,20 +361,20 @@ static void end_the_one_before(struct daemon *d, int before)
 
 static int serve(struct daemon *d, const struct conf *conf, char *err)
 {
-	int before = -1;
+	struct before before = { .fd = -1, .process = -1 };
 	int r = take_place(d, conf, &before, err);
 
 	r = r ?: become_user(d, conf, err);
 	r = r ?: start_workers(d);
-	if (!r && before >= 0)
+	if (!r && before.fd >= 0)
 		catch_up(d); /* what was denied is denied from the first connection on */
 	r = r ?: begin_accepting(d, err);
-	if (r && before >= 0)
-		close(before);
+	if (!r && before.fd >= 0)
+		end_the_one_before(d, &before);
+	cleanup_fd(&before.fd);
+	cleanup_fd(&before.process);
 	if (r)
 		return r;
-	if (before >= 0)
-		end_the_one_before(d, before);
 	watch_follow(d->watch, conf); /* as the user that will read them */
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());

@@ -3,10 +3,12 @@
 #include "slowpath/handover.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -168,6 +170,25 @@ int handover_done(int fd, char *err, size_t err_len)
 
 	passed_free(&none);
 	return r;
+}
+
+int handover_process(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int pidfd;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return -errno;
+	pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+	return pidfd < 0 ? -errno : pidfd;
+}
+
+int handover_terminate(int pidfd)
+{
+	AUTO_FD int own = pidfd;
+
+	return syscall(SYS_pidfd_send_signal, own, SIGTERM, NULL, 0) != 0 ? -errno : 0;
 }
 
 /* ---- the running one ---- */
