@@ -197,6 +197,9 @@ struct slot {
 };
 
 #define BUCKET_SLOTS 4
+/* In b of a bucket's first slot, used or free: a key that belongs here first is in its second bucket.
+   Without it nobody need look there. Not part of the value. */
+#define BUCKET_MORE 0x80000000u
 
 struct bucket {
 	struct slot at[BUCKET_SLOTS];

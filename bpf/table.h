@@ -2,7 +2,8 @@
 /*
  * A table that both sides look up in: buckets of one cache line, each key in one of two of them
  * (cuckoo hashing, Pagh and Rodler 2001; buckets of four after Dietzfelbinger and Weidling 2005).
- * So a look-up reads two lines at most, whatever the table holds and whoever chose the keys.
+ * So a look-up reads two lines at most, whatever the table holds and whoever chose the keys; a bit
+ * in the first says whether the second is worth it.
  * Keys are hashes already, 64 bits that are as good as random; 0 is no key, and a slot with it is
  * free. Built in user space, then never changed.
  */
@@ -40,8 +41,14 @@ PURE int bucket_find(const struct bucket *b, __u64 key, struct slot_value *out)
 		s = &b->at[3];
 	else
 		return 0;
-	*out = s->value;
+	out->a = s->value.a;
+	out->b = s->value.b & ~BUCKET_MORE;
 	return 1;
+}
+
+PURE int bucket_more(const struct bucket *b)
+{
+	return b && b->at[0].value.b & BUCKET_MORE;
 }
 
 /* The key of a row of decisions: all of it, stirred so that both halves depend on all. */

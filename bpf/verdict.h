@@ -33,16 +33,23 @@ struct verdict_walk {
 	struct rule_decision best;
 };
 
+/* A look-up in one of the tables, each a function over policy_tables: 1 and *out, or 0. */
+#define verdict_find(at, w, n, key, out)                                                           \
+	({                                                                                         \
+		const struct bucket *one_ = at(&(w)->tables, bucket_one(key, n));                  \
+		int found_ = bucket_find(one_, key, out);                                          \
+		if (!found_ && bucket_more(one_))                                                  \
+			found_ = bucket_find(at(&(w)->tables, bucket_two(key, n)), key, out);      \
+		found_;                                                                            \
+	})
+
 PURE int verdict_try(struct verdict_walk *w, __u32 set, __u16 group, __u16 port_class)
 {
 	struct rule_key key = { .set = set, .group = group, .port_class = port_class };
 	__u64 stirred = rule_key_stir(&key);
 	struct slot_value d;
 
-	if (!bucket_find(policy_rules_at(&w->tables, bucket_one(stirred, w->rule_buckets)), stirred,
-			 &d) &&
-	    !bucket_find(policy_rules_at(&w->tables, bucket_two(stirred, w->rule_buckets)), stirred,
-			 &d))
+	if (!verdict_find(policy_rules_at, w, w->rule_buckets, stirred, &d))
 		return 0;
 	if (d.b == VERDICT_TRIAL) {
 		w->trial = d.a;
@@ -73,17 +80,11 @@ PURE void verdict_suffix(struct verdict_walk *w, int here)
 	struct slot_value found;
 	__u32 word;
 
-	if (bucket_find(policy_names_at(&w->tables, bucket_one(hash, w->name_buckets)), hash,
-			&found) ||
-	    bucket_find(policy_names_at(&w->tables, bucket_two(hash, w->name_buckets)), hash,
-			&found))
+	if (verdict_find(policy_names_at, w, w->name_buckets, hash, &found))
 		verdict_ask(w, here ? found.a : found.b);
 	if (!w->has_changes)
 		return;
-	if (bucket_find(policy_changes_at(&w->tables, bucket_one(hash, CHANGES_BUCKETS)), hash,
-			&found) ||
-	    bucket_find(policy_changes_at(&w->tables, bucket_two(hash, CHANGES_BUCKETS)), hash,
-			&found)) {
+	if (verdict_find(policy_changes_at, w, CHANGES_BUCKETS, hash, &found)) {
 		word = here ? found.a : found.b;
 		if (word != VERDICT_NONE)
 			w->change = word;

@@ -297,6 +297,8 @@ static int build_changes(struct policy *p)
 		for (size_t i = 0; i < p->n_changes && !err; i++)
 			if (pass_of(&p->changes[i]) == pass)
 				err = add_change(&p->changed, key, &p->changes[i]);
+	if (!err)
+		table_seal(&p->changed);
 	return err;
 }
 

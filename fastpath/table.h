@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A table of bpf/table.h in the making, and in use in user space. Memory: 64 bytes a bucket, and
- * at most one bucket for 3.4 keys (TABLE_FILL), so 19 bytes a key, and 1 kB. Inserting moves other keys to
- * their second bucket; values move with them, so a pointer holds until the next insertion.
+ * one bucket for 2.4 keys (TABLE_FILL), so 27 bytes a key, and 1 kB. Inserting moves other keys to
+ * their second bucket; values move with them, so a pointer holds until the next insertion. A table is
+ * sealed when all is in it: then it can be looked up in as bpf/table.h says, and nothing more is put.
  */
 #ifndef SLUICE_FASTPATH_TABLE_H
 #define SLUICE_FASTPATH_TABLE_H
@@ -27,11 +28,14 @@ void table_close(struct table *t); /* a zeroed struct is fine */
    table is whole in any case. */
 int table_fit(struct table *t);
 
-/* NULL: not there. */
+/* NULL: not there. Not in a sealed table: see bpf/table.h. */
 struct slot *table_find(const struct table *t, uint64_t key);
 /* Of a key that is not there and not 0. 0, or -EAGAIN: this key, or another in its place, finds no
    room; the table is of no use then. Try more buckets, or other keys. */
 int table_put(struct table *t, uint64_t key, struct slot_value value);
+
+/* Marks the buckets from which a key had to go. Once, and last: values are not to be changed either. */
+void table_seal(struct table *t);
 
 /* The i-th slot of all, n_buckets * BUCKET_SLOTS of them; key 0 is a free one. */
 static inline struct slot *table_slot(const struct table *t, size_t i)

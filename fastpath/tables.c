@@ -459,9 +459,13 @@ int tables_compile(const struct conf *c, const uint64_t key[2], struct tables *o
 	err = err ?: make_sets(&k);
 	err = err ?: make_decisions(&k);
 	free_compiler(&k);
-	if (err)
+	if (err) {
 		tables_free(out);
-	return err;
+		return err;
+	}
+	table_seal(&out->names);
+	table_seal(&out->rules);
+	return 0;
 }
 
 void tables_free(struct tables *t)

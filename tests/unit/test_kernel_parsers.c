@@ -137,6 +137,9 @@ static void fill_policy(struct bpf_object *o)
 		for (key.group = 0; key.group < GROUPS; key.group++)
 			for (key.port_class = 0; key.port_class < 3; key.port_class++)
 				put_random_row(&tables.rules, &key);
+	table_seal(&tables.names);
+	table_seal(&tables.rules);
+	table_seal(&tables.changes);
 	head.name_buckets = tables.names.n_buckets;
 	head.rule_buckets = tables.rules.n_buckets;
 	close(copy_table(o, "policy_names", &tables.names));

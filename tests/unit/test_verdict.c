@@ -118,6 +118,10 @@ static void draw_policy(void)
 		for (int g = 0; g < GROUPS; g++)
 			for (int c = 0; c < CLASSES; c++)
 				draw_row(s, g, c);
+	table_seal(&tables.names);
+	table_seal(&tables.rules);
+	if (n_changes)
+		table_seal(&tables.changes);
 	head.name_buckets = tables.names.n_buckets;
 	head.rule_buckets = tables.rules.n_buckets;
 }
