@@ -49,8 +49,9 @@ def pick(addresses, family):
 
 
 class Lab:
-    def __init__(self, redirect=True):
-        self.prefix = f"slt{os.getpid()}"
+    def __init__(self, redirect=True, name=""):
+        """name: of one beside others of this process."""
+        self.prefix = f"slt{os.getpid()}{name}"
         self.pin = f"{BPFFS}/{self.prefix}"
         self.dir = tempfile.mkdtemp(prefix=f"{self.prefix}-")
         os.chmod(self.dir, 0o755)  # a daemon that dropped its user must get in
