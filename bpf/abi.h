@@ -178,6 +178,8 @@ struct policy_head {
 	__u32 serial;	      /* counts the loads */
 	__u32 name_buckets;   /* of the table of names */
 	__u32 rule_buckets;   /* of the table of decisions */
+	__u32 filter_blocks;  /* of the filter of the names */
+	__u32 pad32;
 };
 
 /*
@@ -203,6 +205,15 @@ struct slot {
 
 struct bucket {
 	struct slot at[BUCKET_SLOTS];
+};
+
+/*
+ * A filter of the names' hashes, in blocks of one cache line: a name that is in the table has all its
+ * bits, one that is not has them one time in forty. In a policy of millions of names the filter is in the
+ * cache where the table is not. Nothing else follows from it: without it the answers are the same.
+ */
+struct filter_block {
+	__u64 word[8];
 };
 
 /* Entries made at run time: one table of this size, however many there are. */
@@ -242,9 +253,10 @@ _Static_assert(sizeof(struct flow_user) == 64, "flow_user");
 _Static_assert(sizeof(struct flow_verdict) == 320, "flow_verdict");
 _Static_assert(sizeof(struct flow) == 576, "flow");
 _Static_assert(sizeof(struct flow_event) == 8, "flow_event");
-_Static_assert(sizeof(struct policy_head) == 48, "policy_head");
+_Static_assert(sizeof(struct policy_head) == 56, "policy_head");
 _Static_assert(sizeof(struct slot) == 16, "slot");
 _Static_assert(sizeof(struct bucket) == 64, "bucket");
+_Static_assert(sizeof(struct filter_block) == 64, "filter_block");
 _Static_assert(sizeof(struct policy_question) == 32, "policy_question");
 _Static_assert(sizeof(struct rule_key) == 8, "rule_key");
 _Static_assert(sizeof(struct rule_decision) == 8, "rule_decision");

@@ -113,6 +113,14 @@ struct {
 	__array(values, struct buckets);
 } policy_rules SEC(".maps");
 
+/* Of struct filter_block, which has the size of a bucket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, POLICY_GENERATIONS);
+	__type(key, __u32);
+	__array(values, struct buckets);
+} policy_filters SEC(".maps");
+
 /* What was said at run time; a generation of which nothing was said has no table. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -177,6 +185,12 @@ static __always_inline const struct bucket *bucket_at(void *outer, __u32 generat
 static __always_inline const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
 	return bucket_at(&policy_names, t->generation, i);
+}
+
+static __always_inline const struct filter_block *policy_filter_at(const struct policy_tables *t,
+								    __u32 i)
+{
+	return (const struct filter_block *)bucket_at(&policy_filters, t->generation, i);
 }
 
 static __always_inline const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)

@@ -51,6 +51,39 @@ PURE int bucket_more(const struct bucket *b)
 	return b && b->at[0].value.b & BUCKET_MORE;
 }
 
+/*
+ * A blocked Bloom filter (Putze, Sanders, Singler 2007): which block, of n, and four of its 512 bits,
+ * each told by nine bits of the hash.
+ */
+#define FILTER_BITS 4
+
+PURE __u32 filter_block_of(__u64 hash, __u32 n)
+{
+	return (__u32)((hash & 0xffffffff) * n >> 32);
+}
+
+/* Bit i of FILTER_BITS: its word, and it in the word. */
+PURE __u32 filter_word(__u64 hash, __u32 i)
+{
+	return (__u32)(hash >> (28 + 9 * i + 6)) & 7;
+}
+
+PURE __u64 filter_bit(__u64 hash, __u32 i)
+{
+	return 1ULL << (hash >> (28 + 9 * i) & 63);
+}
+
+/* 0: surely not there. b may be NULL: then it may be there. */
+PURE int filter_has(const struct filter_block *b, __u64 hash)
+{
+	if (!b)
+		return 1;
+	return (b->word[filter_word(hash, 0)] & filter_bit(hash, 0)) &&
+	       (b->word[filter_word(hash, 1)] & filter_bit(hash, 1)) &&
+	       (b->word[filter_word(hash, 2)] & filter_bit(hash, 2)) &&
+	       (b->word[filter_word(hash, 3)] & filter_bit(hash, 3));
+}
+
 /* The key of a row of decisions: all of it, stirred so that both halves depend on all. */
 PURE __u64 rule_key_stir(const struct rule_key *k)
 {

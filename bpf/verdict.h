@@ -5,8 +5,9 @@
  * the shorter one stopped. The last set that has something to say is the most specific. What was
  * said at run time goes before all of that.
  *
- * The includer says where the tables are, by three functions over its own `policy_tables`; NULL
+ * The includer says where the tables are, by four functions over its own `policy_tables`; NULL
  * is "not there":
+ *   const struct filter_block *policy_filter_at(const struct policy_tables *, __u32 i);
  *   const struct bucket *policy_names_at(const struct policy_tables *, __u32 i);
  *   const struct bucket *policy_rules_at(const struct policy_tables *, __u32 i);
  *   const struct bucket *policy_changes_at(const struct policy_tables *, __u32 i);
@@ -26,7 +27,7 @@ struct verdict_walk {
 	__u32 len;
 	__u16 group;
 	__u16 port_class;
-	__u32 name_buckets, rule_buckets;
+	__u32 name_buckets, rule_buckets, filter_blocks;
 	__u32 has_changes;
 	__u32 change; /* VERDICT_* of the most specific entry made at run time */
 	__u32 trial;  /* rule on trial that would deny, and is more specific than best; 0: none */
@@ -80,7 +81,8 @@ PURE void verdict_suffix(struct verdict_walk *w, int here)
 	struct slot_value found;
 	__u32 word;
 
-	if (verdict_find(policy_names_at, w, w->name_buckets, hash, &found))
+	if (filter_has(policy_filter_at(&w->tables, filter_block_of(hash, w->filter_blocks)), hash) &&
+	    verdict_find(policy_names_at, w, w->name_buckets, hash, &found))
 		verdict_ask(w, here ? found.a : found.b);
 	if (!w->has_changes)
 		return;
@@ -126,6 +128,7 @@ PURE void verdict_name(struct verdict_walk *w, const struct policy_head *head)
 	sip_init(&w->hash, head->key[0], head->key[1]);
 	w->name_buckets = head->name_buckets;
 	w->rule_buckets = head->rule_buckets;
+	w->filter_blocks = head->filter_blocks;
 	w->has_changes = policy_changes_at(&w->tables, 0) != 0;
 	w->change = LOOP_ZERO + VERDICT_NONE;
 	w->trial = LOOP_ZERO;

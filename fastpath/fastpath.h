@@ -41,6 +41,7 @@ struct fastpath {
 
 	int names_fd[POLICY_GENERATIONS]; /* inner maps in the slots, or -1 */
 	int rules_fd[POLICY_GENERATIONS];
+	int filters_fd[POLICY_GENERATIONS];
 	int changes_fd[POLICY_GENERATIONS];
 	uint32_t generation; /* in force */
 };

@@ -119,6 +119,7 @@ static void drop_slot(struct fastpath *fp, uint32_t slot)
 {
 	drop_table(fp->skel->maps.policy_names, slot, &fp->names_fd[slot]);
 	drop_table(fp->skel->maps.policy_rules, slot, &fp->rules_fd[slot]);
+	drop_table(fp->skel->maps.policy_filters, slot, &fp->filters_fd[slot]);
 	drop_table(fp->skel->maps.policy_changes, slot, &fp->changes_fd[slot]);
 }
 
@@ -137,6 +138,7 @@ static int fill_changes(struct fastpath *fp, uint32_t slot, const struct policy 
 static int fill_slot(struct fastpath *fp, uint32_t slot, const struct policy *p)
 {
 	const struct table *names = policy_names_table(p), *rules = policy_rules_table(p);
+	const struct filter *filter = policy_filter(p);
 	struct sluice_bpf *s = fp->skel;
 	int err;
 
@@ -145,6 +147,9 @@ static int fill_slot(struct fastpath *fp, uint32_t slot, const struct policy *p)
 			make_table("sluice_names", names->at, names->n_buckets));
 	err = err ?: put_table(s->maps.policy_rules, slot, &fp->rules_fd[slot],
 			       make_table("sluice_rules", rules->at, rules->n_buckets));
+	err = err ?: put_table(s->maps.policy_filters, slot, &fp->filters_fd[slot],
+			       make_table("sluice_filter", (const struct bucket *)filter->at,
+					  filter->n_blocks));
 	err = err ?: fill_changes(fp, slot, p);
 	if (err)
 		return err;

@@ -128,7 +128,8 @@ static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
 {
 	struct bpf_map *maps[] = { s->maps.flows,	 s->maps.stats,	       s->maps.policy_active,
 				   s->maps.policy_heads, s->maps.policy_ports, s->maps.policy_names,
-				   s->maps.policy_rules, s->maps.policy_changes };
+				   s->maps.policy_rules,
+				   s->maps.policy_filters, s->maps.policy_changes };
 
 	_Static_assert(sizeof(maps) / sizeof(*maps) <= PINNED_MAX, "no room for the pins");
 	return i < sizeof(maps) / sizeof(*maps) ? maps[i] : NULL;
@@ -286,7 +287,7 @@ int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned worke
 	libbpf_set_print(remember);
 	pthread_mutex_init(&fp->pool_lock, NULL);
 	for (int i = 0; i < POLICY_GENERATIONS; i++)
-		fp->names_fd[i] = fp->rules_fd[i] = fp->changes_fd[i] = -1;
+		fp->names_fd[i] = fp->rules_fd[i] = fp->filters_fd[i] = fp->changes_fd[i] = -1;
 	fp->workers = workers;
 	fp->capacity = records_for(conf);
 	fp->generation = POLICY_GENERATIONS; /* none */
@@ -318,6 +319,8 @@ void fastpath_close(struct fastpath *fp)
 			close(fp->names_fd[i]);
 		if (fp->rules_fd[i] >= 0)
 			close(fp->rules_fd[i]);
+		if (fp->filters_fd[i] >= 0)
+			close(fp->filters_fd[i]);
 		if (fp->changes_fd[i] >= 0)
 			close(fp->changes_fd[i]);
 	}

@@ -26,6 +26,11 @@ static const struct bucket *policy_names_at(const struct policy_tables *t, __u32
 	return &t->t->names.at[i];
 }
 
+static const struct filter_block *policy_filter_at(const struct policy_tables *t, __u32 i)
+{
+	return &t->t->filter.at[i];
+}
+
 static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
 {
 	return &t->t->rules.at[i];
@@ -184,6 +189,7 @@ static int compile(struct compiled *c, const struct conf *conf)
 	fill_head(c, conf);
 	c->head.name_buckets = c->tables.names.n_buckets;
 	c->head.rule_buckets = c->tables.rules.n_buckets;
+	c->head.filter_blocks = c->tables.filter.n_blocks;
 	c->head.ready = 1;
 	return 0;
 }
@@ -647,6 +653,11 @@ size_t policy_names(const struct policy *p)
 const struct table *policy_names_table(const struct policy *p)
 {
 	return &p->c->tables.names;
+}
+
+const struct filter *policy_filter(const struct policy *p)
+{
+	return &p->c->tables.filter;
 }
 
 const struct table *policy_rules_table(const struct policy *p)

@@ -32,6 +32,7 @@
 
 struct policy;
 struct table;
+struct filter;
 
 struct policy_verdict {
 	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: said at run time */
@@ -110,6 +111,7 @@ void policy_set_serial(struct policy *p, uint32_t serial); /* before others see 
 size_t policy_names(const struct policy *p); /* distinct names */
 const struct table *policy_names_table(const struct policy *p);
 const struct table *policy_rules_table(const struct policy *p);
+const struct filter *policy_filter(const struct policy *p);
 const struct bucket *policy_changes_table(const struct policy *p); /* CHANGES_BUCKETS; NULL: none */
 const uint16_t *policy_port_classes(const struct policy *p); /* 65536 of them, by port */
 

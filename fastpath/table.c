@@ -14,6 +14,8 @@
 #define TABLE_FILL 60 /* of 100 slots */
 #define SPARE_BUCKETS 16 /* where there are few, many keys have one bucket for both */
 #define WALK_MAX 1000
+#define FILTER_BITS_A_KEY 10
+#define FILTER_BLOCK_BITS 512
 #define BUCKETS_MAX (UINT32_MAX / sizeof(struct bucket)) /* a map's value area is below 4 GiB */
 
 int table_open_buckets(struct table *t, uint32_t n_buckets)
@@ -120,4 +122,27 @@ int table_fit(struct table *t)
 	table_close(t);
 	*t = fit;
 	return 0;
+}
+
+int filter_open(struct filter *f, const struct table *t)
+{
+	uint32_t blocks = (uint32_t)(t->n * FILTER_BITS_A_KEY / FILTER_BLOCK_BITS) + 1;
+
+	*f = (struct filter){ .at = calloc(blocks, sizeof(*f->at)), .n_blocks = blocks };
+	if (!f->at)
+		return -ENOMEM;
+	for (size_t i = 0; i < (size_t)t->n_buckets * BUCKET_SLOTS; i++) {
+		uint64_t key = table_slot(t, i)->key;
+		struct filter_block *b = &f->at[filter_block_of(key, blocks)];
+
+		for (uint32_t k = 0; key && k < FILTER_BITS; k++)
+			b->word[filter_word(key, k)] |= filter_bit(key, k);
+	}
+	return 0;
+}
+
+void filter_close(struct filter *f)
+{
+	free(f->at);
+	memset(f, 0, sizeof(*f));
 }

@@ -37,6 +37,15 @@ int table_put(struct table *t, uint64_t key, struct slot_value value);
 /* Marks the buckets from which a key had to go. Once, and last: values are not to be changed either. */
 void table_seal(struct table *t);
 
+/* A filter of the keys of a table, ten bits each. 0 or -ENOMEM. */
+struct filter {
+	struct filter_block *at;
+	uint32_t n_blocks; /* at least 1 */
+};
+
+int filter_open(struct filter *f, const struct table *t);
+void filter_close(struct filter *f); /* a zeroed struct is fine */
+
 /* The i-th slot of all, n_buckets * BUCKET_SLOTS of them; key 0 is a free one. */
 static inline struct slot *table_slot(const struct table *t, size_t i)
 {

@@ -458,6 +458,7 @@ int tables_compile(const struct conf *c, const uint64_t key[2], struct tables *o
 	err = err ?: make_chains(&k);
 	err = err ?: make_sets(&k);
 	err = err ?: make_decisions(&k);
+	err = err ?: filter_open(&out->filter, &out->names);
 	free_compiler(&k);
 	if (err) {
 		tables_free(out);
@@ -472,5 +473,6 @@ void tables_free(struct tables *t)
 {
 	table_close(&t->names);
 	table_close(&t->rules);
+	filter_close(&t->filter);
 	memset(t, 0, sizeof(*t));
 }

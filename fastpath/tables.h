@@ -19,6 +19,7 @@
 struct tables {
 	struct table names; /* of distinct names */
 	struct table rules; /* of decisions */
+	struct filter filter; /* of the names */
 	uint16_t port_classes[TABLES_PORTS];
 };
 

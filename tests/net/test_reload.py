@@ -239,7 +239,8 @@ def planted(t, what):
 @test(modes=(None,), families=(None,), daemon=False)
 def planted_difference_is_found_at_start(t):
     """What is in the kernel is not what was read: no start, not even with fastpath = auto."""
-    for what in "sluice_names key", "sluice_names word", "sluice_rules key", "sluice_rules word":
+    for what in ("sluice_names key", "sluice_names word", "sluice_rules key", "sluice_rules word",
+                 "sluice_filter key"):
         sluice = planted(t, what)
         sluice.rewrite({"sluice.fastpath": "auto"})
         assert sluice.run_to_end() == 1, what

@@ -20,6 +20,7 @@
 
 struct policy_tables {
 	struct table names, rules, changes;
+	struct filter filter;
 };
 
 static struct policy_tables tables;
@@ -27,6 +28,11 @@ static struct policy_tables tables;
 static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
 	return &t->names.at[i];
+}
+
+static const struct filter_block *policy_filter_at(const struct policy_tables *t, __u32 i)
+{
+	return &t->filter.at[i];
 }
 
 static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
@@ -125,6 +131,7 @@ static int copy_table(struct bpf_object *o, const char *outer, const struct tabl
 static void fill_policy(struct bpf_object *o)
 {
 	struct rule_key key = { .set = 0 };
+	struct table blocks;
 	uint32_t zero = 0;
 
 	CHECK(table_open(&tables.names, NAMES) == 0 && table_open(&tables.rules, 4096) == 0 &&
@@ -142,6 +149,11 @@ static void fill_policy(struct bpf_object *o)
 	table_seal(&tables.changes);
 	head.name_buckets = tables.names.n_buckets;
 	head.rule_buckets = tables.rules.n_buckets;
+	CHECK(filter_open(&tables.filter, &tables.names) == 0);
+	head.filter_blocks = tables.filter.n_blocks;
+	blocks = (struct table){ .at = (struct bucket *)tables.filter.at,
+				 .n_buckets = tables.filter.n_blocks };
+	close(copy_table(o, "policy_filters", &blocks));
 	close(copy_table(o, "policy_names", &tables.names));
 	close(copy_table(o, "policy_rules", &tables.rules));
 	close(copy_table(o, "policy_changes", &tables.changes));

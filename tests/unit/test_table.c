@@ -57,6 +57,28 @@ static void test_all_are_found(uint32_t n)
 	table_close(&t);
 }
 
+/* What is in the table is in the filter, always; what is not, one time in forty. */
+static void test_filter(uint32_t n)
+{
+	struct filter f;
+	struct table t;
+	unsigned by_chance = 0;
+
+	CHECK(table_open(&t, n) == 0);
+	for (uint32_t i = 0; i < n; i++)
+		CHECK(table_put(&t, key_of(i), (struct slot_value){ i, 0 }) == 0);
+	CHECK(filter_open(&f, &t) == 0);
+	CHECK((size_t)f.n_blocks * sizeof(*f.at) <= 10 * (size_t)n / 8 + 64);
+	for (uint32_t i = 0; i < n; i++)
+		CHECK(filter_has(&f.at[filter_block_of(key_of(i), f.n_blocks)], key_of(i)));
+	for (uint32_t i = n; i < n + 10000; i++)
+		by_chance += filter_has(&f.at[filter_block_of(key_of(i), f.n_blocks)], key_of(i)) != 0;
+	CHECK(by_chance < 400);
+	CHECK(filter_has(NULL, 1));
+	filter_close(&f);
+	table_close(&t);
+}
+
 static void test_full(void)
 {
 	struct table t;
@@ -108,6 +130,10 @@ int main(void)
 	test_all_are_found(1);
 	test_all_are_found(17);
 	test_all_are_found(KEYS);
+	test_filter(0);
+	test_filter(1);
+	test_filter(1000);
+	test_filter(KEYS);
 	test_full();
 	test_fit();
 	test_stirring();

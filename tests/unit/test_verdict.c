@@ -29,11 +29,17 @@ struct row {
 
 struct policy_tables {
 	struct table names, rules, changes;
+	struct filter filter;
 };
 
 static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
 {
 	return &t->names.at[i];
+}
+
+static const struct filter_block *policy_filter_at(const struct policy_tables *t, __u32 i)
+{
+	return &t->filter.at[i];
 }
 
 static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
@@ -124,6 +130,9 @@ static void draw_policy(void)
 		table_seal(&tables.changes);
 	head.name_buckets = tables.names.n_buckets;
 	head.rule_buckets = tables.rules.n_buckets;
+	filter_close(&tables.filter);
+	CHECK(filter_open(&tables.filter, &tables.names) == 0);
+	head.filter_blocks = tables.filter.n_blocks;
 }
 
 static const struct slot_value *plain_find(const struct entry *e, int n, const char *name)
@@ -229,6 +238,7 @@ int main(void)
 	table_close(&tables.names);
 	table_close(&tables.rules);
 	table_close(&tables.changes);
+	filter_close(&tables.filter);
 	CHECK(decided > ROUNDS && decided < ROUNDS * ASKED);
 	TEST_DONE("test_verdict");
 }
