@@ -81,7 +81,9 @@ PURE void verdict_suffix(struct verdict_walk *w, int here)
 	struct slot_value found;
 	__u32 word;
 
-	if (filter_has(policy_filter_at(&w->tables, filter_block_of(hash, w->filter_blocks)), hash) &&
+	/* The whole name is the one that is most often there: then the filter would be one line more. */
+	if ((here || filter_has(policy_filter_at(&w->tables, filter_block_of(hash, w->filter_blocks)),
+				hash)) &&
 	    verdict_find(policy_names_at, w, w->name_buckets, hash, &found))
 		verdict_ask(w, here ? found.a : found.b);
 	if (!w->has_changes)
