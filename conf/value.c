@@ -191,6 +191,11 @@ int value_entry(const char *text, char name[NAME_BUF], uint32_t *len, uint8_t *k
 	return 0;
 }
 
+const char *value_prefix(unsigned kind)
+{
+	return kind == NAME_TREE ? "." : kind == NAME_BELOW ? "*." : "";
+}
+
 int value_ports(const char *text, struct port_range *out)
 {
 	struct port_range range;

@@ -37,6 +37,8 @@ int value_server(const char *text);
  */
 int value_entry(const char *text, char name[NAME_BUF], uint32_t *len, uint8_t *kind,
 		uint32_t *numeric);
+/* What such an entry has before its name: "", "." or "*.". kind: enum name_kind. */
+const char *value_prefix(unsigned kind);
 /* "443", "8000-8100" */
 int value_ports(const char *text, struct port_range *out);
 /* Like cidr_parse(), but host bits are cut off. */

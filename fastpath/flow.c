@@ -9,25 +9,17 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "fastpath/fastpath.h"
 #include "sluice.skel.h"
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* The longest rested record, else one that was never used: a busy daemon stays with a few. */
 static uint32_t take_number(struct fastpath *fp)
 {
 	const struct resting *oldest = &fp->pool[fp->pool_head];
 
-	if (fp->pool_len && now_ms() - oldest->since_ms >= FLOW_REST_MS) {
+	if (fp->pool_len && clock_ms() - oldest->since_ms >= FLOW_REST_MS) {
 		fp->pool_head = (fp->pool_head + 1) % fp->capacity;
 		fp->pool_len--;
 		return oldest->flow;
@@ -51,7 +43,7 @@ void flow_give_back(struct fastpath *fp, uint32_t flow)
 {
 	pthread_mutex_lock(&fp->pool_lock);
 	fp->pool[(fp->pool_head + fp->pool_len) % fp->capacity] =
-		(struct resting){ .flow = flow, .since_ms = now_ms() };
+		(struct resting){ .flow = flow, .since_ms = clock_ms() };
 	fp->pool_len++;
 	pthread_mutex_unlock(&fp->pool_lock);
 }

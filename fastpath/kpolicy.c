@@ -22,23 +22,16 @@
 #define ASK_TRIES 1000
 #define ASKED_GROUPS 2	 /* each as a client of all, and as one of the last group */
 
-static size_t bytes_of(uint32_t n_buckets)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), len = n_buckets * sizeof(struct bucket);
-
-	return (len + page - 1) / page * page;
-}
-
 /* ---- a table ---- */
 
 static int fill(int fd, const struct bucket *at, uint32_t n)
 {
-	size_t len = bytes_of(n);
+	size_t len = n * sizeof(*at);
 	void *there = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (there == MAP_FAILED)
 		return -errno;
-	memcpy(there, at, n * sizeof(*at));
+	memcpy(there, at, len);
 	munmap(there, len);
 	return 0;
 }

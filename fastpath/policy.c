@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "conf/value.h"
 #include "fastpath/prefix.h"
 #include "fastpath/tables.h"
 
@@ -590,15 +591,6 @@ static const struct policy_change *find_change(const struct policy *p, bool allo
 	return best;
 }
 
-static const char *name_prefix(unsigned kind)
-{
-	static const char *const prefix[] = {
-		[NAME_HOST] = "", [NAME_TREE] = ".", [NAME_BELOW] = "*."
-	};
-
-	return prefix[kind];
-}
-
 int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
 		   uint16_t port, char *where, size_t where_len)
 {
@@ -608,14 +600,14 @@ int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, 
 
 	if (v.rule == RULE_RUNTIME) {
 		change = find_change(p, v.allow, name, len);
-		snprintf(where, where_len, "runtime: %s%s", name_prefix(change->kind), change->name);
+		snprintf(where, where_len, "runtime: %s%s", value_prefix(change->kind), change->name);
 		return 0;
 	}
 	e = v.rule ? find_entry(p, v, name, len) : NULL;
 	if (!e)
 		return -ENOENT;
 	snprintf(where, where_len, "%s:%u: %s%s", p->c->conf->sources.at[e->source], e->line,
-		 name_prefix(e->kind), p->c->conf->text + e->text);
+		 value_prefix(e->kind), p->c->conf->text + e->text);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/nowait.h"
 #include "common/thread.h"
@@ -62,14 +63,6 @@ struct access_log {
 /* The end did not wait any longer: it is the writer's until the process ends. */
 static struct access_log *left_to_writer __attribute__((used));
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static uint64_t count_lines(const char *p, size_t len)
 {
 	uint64_t n = 0;
@@ -85,7 +78,7 @@ static uint64_t count_lines(const char *p, size_t len)
    turns is not told of each time. */
 static bool count_lost(struct access_log *log, uint64_t lines)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	log->lost += lines;
 	if (log->told || (log->told_ms && now - log->told_ms < TELL_MS))
@@ -183,7 +176,7 @@ static enum room await_room(struct access_log *log)
 	int fd = log->syslog ? syslog_sink_fd(log->syslog) : log->out.fd;
 	struct pollfd polled[] = { { .fd = log->poke_fd, .events = POLLIN },
 				   { .fd = fd, .events = POLLOUT } };
-	uint64_t now = now_ms(), poked;
+	uint64_t now = clock_ms(), poked;
 	enum room room = ROOM;
 	int wait_ms;
 
@@ -495,7 +488,7 @@ static bool end_writer(struct access_log *log)
 	uint64_t by_ms;
 
 	log->closing = true;
-	log->close_by_ms = now_ms() + CLOSE_MS;
+	log->close_by_ms = clock_ms() + CLOSE_MS;
 	by_ms = log->close_by_ms + STUCK_MS;
 	wake_writer(log);
 	until = (struct timespec){ .tv_sec = (time_t)(by_ms / 1000),

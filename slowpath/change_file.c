@@ -34,11 +34,6 @@ int change_parse_name(const char *text, struct policy_change *out)
 	return 0;
 }
 
-const char *change_prefix(const struct policy_change *c)
-{
-	return c->kind == NAME_TREE ? "." : c->kind == NAME_BELOW ? "*." : "";
-}
-
 void change_time(int64_t at, char out[32])
 {
 	time_t t = (time_t)at;
@@ -57,7 +52,7 @@ void change_print(const struct policy_change *c, char out[CHANGE_TEXT])
 	change_time(c->made, made);
 	change_time(c->until, until);
 	snprintf(out, CHANGE_TEXT, "%s %s%s made %s until %s uid %" PRIu32 "\n",
-		 c->deny ? "deny" : "allow", change_prefix(c), c->name, made, until, c->uid);
+		 c->deny ? "deny" : "allow", value_prefix(c->kind), c->name, made, until, c->uid);
 }
 
 static bool parse_time(const char *text, int64_t *out)

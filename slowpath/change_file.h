@@ -16,8 +16,6 @@
 
 /* "example.com", ".example.com", "*.example.com": fills name and kind. 0 or -EINVAL. */
 int change_parse_name(const char *text, struct policy_change *out);
-/* What stands before the name: "", "." or "*.". */
-const char *change_prefix(const struct policy_change *c);
 void change_time(int64_t at, char out[32]); /* "never" for 0 */
 
 void change_print(const struct policy_change *c, char out[CHANGE_TEXT]); /* with its newline */

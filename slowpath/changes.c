@@ -138,7 +138,7 @@ static void log_expired(const struct policy_change *at, size_t n, int64_t now)
 		if (!at[i].until || at[i].until > now)
 			continue;
 		snprintf(text, sizeof(text), "%s %s%s is over", at[i].deny ? "deny" : "allow",
-			 change_prefix(&at[i]), at[i].name);
+			 value_prefix(at[i].kind), at[i].name);
 		log_info("runtime: %s", text);
 		tail_note("change", text);
 	}
@@ -236,7 +236,7 @@ static void say(const struct policy_change *c, const char *what, uid_t uid, stru
 
 	change_time(c->until, until);
 	snprintf(text, sizeof(text), "%s%s %s%s%s%s", what, c->deny ? "deny" : "allow",
-		 change_prefix(c), c->name, c->until ? " until " : "", c->until ? until : "");
+		 value_prefix(c->kind), c->name, c->until ? " until " : "", c->until ? until : "");
 	log_info("runtime: %s, said by uid %ld", text, (long)(int)uid);
 	tail_note("change", text);
 	if (call->json)
@@ -323,7 +323,7 @@ static void list_json(const struct changes *c, struct evbuffer *out)
 
 	evbuffer_add(out, "[", 1);
 	for (size_t i = 0; i < c->n; i++) {
-		snprintf(entry, sizeof(entry), "%s%s", change_prefix(&c->at[i]), c->at[i].name);
+		snprintf(entry, sizeof(entry), "%s%s", value_prefix(c->at[i].kind), c->at[i].name);
 		change_time(c->at[i].made, made);
 		change_time(c->at[i].until, until);
 		json_init(&j, buf, sizeof(buf));

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "slowpath/address.h"
 #include "slowpath/deny.h"
 #include "slowpath/tail.h"
@@ -21,19 +22,6 @@
 #define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
 
 static void connect_next(struct conn *c, unsigned last_failure);
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-uint64_t conn_now_ms(void)
-{
-	return now_us() / 1000;
-}
 
 static const struct conf *conf(const struct conn *c)
 {
@@ -103,7 +91,7 @@ static struct access_entry describe(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
 	struct access_entry e = {
-		.duration_ms = conn_now_ms() - c->began_ms,
+		.duration_ms = clock_ms() - c->began_ms,
 		.client = c->client,
 		.dst = c->connected ? c->dst : c->original,
 		.connected = c->connected,
@@ -136,7 +124,7 @@ static void count_denial(struct conn *c, const struct access_entry *e)
 	if (log_is_denied(e) && e->reason < REASON_UPSTREAM_REFUSED)
 		top_count(c->w->top, &c->client.ip,
 			  e->name[0] ? e->name : address_print(&c->original, false, asked),
-			  e->allowed, conn_now_ms());
+			  e->allowed, clock_ms());
 }
 
 static void write_log(struct conn *c)
@@ -199,7 +187,7 @@ void conn_info(const struct conn *c, struct flow_info *out)
 	out->port = c->original.port;
 	out->bytes_up = all[SIDE_CLIENT];
 	out->bytes_down = all[SIDE_UPSTREAM];
-	out->age_ms = conn_now_ms() - c->began_ms;
+	out->age_ms = clock_ms() - c->began_ms;
 }
 
 /* ---- watching ---- */
@@ -360,7 +348,7 @@ static bool only_reported(struct conn *c, unsigned why)
 static void start_carrying(struct conn *c)
 {
 	event_del(&c->timer);
-	histogram_add(&c->w->stats.connect, now_us() - c->allowed_us);
+	histogram_add(&c->w->stats.connect, clock_us() - c->allowed_us);
 	c->connected = true;
 	c->state = CONN_OPEN;
 	c->settled = !c->in_map[SIDE_CLIENT];
@@ -448,7 +436,7 @@ static int connect_to(struct conn *c, const struct endpoint_addr *dst)
 /* Each address left gets its share of the time left. */
 static void limit_attempt(struct conn *c)
 {
-	uint64_t now = conn_now_ms();
+	uint64_t now = clock_ms();
 	uint64_t left = c->connect_by_ms > now ? c->connect_by_ms - now : 1;
 
 	set_timer(c, left / (c->n_addrs - c->next_addr + 1) + 1);
@@ -536,7 +524,7 @@ static void find_destination(struct conn *c)
 	struct in6_addr literal;
 
 	c->allowed = true;
-	c->allowed_us = now_us();
+	c->allowed_us = clock_us();
 	c->state = CONN_RESOLVE;
 	c->connect_by_ms = c->allowed_us / 1000 + conf(c)->connect_ms;
 	set_timer(c, conf(c)->connect_ms);
@@ -1068,7 +1056,7 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 	if (!c)
 		return NULL;
 	c->w = w;
-	c->began_ms = conn_now_ms();
+	c->began_ms = clock_ms();
 	c->fd[SIDE_CLIENT] = fd;
 	c->fd[SIDE_UPSTREAM] = -1;
 	c->flow = FLOW_NONE;

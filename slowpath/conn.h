@@ -107,8 +107,6 @@ void conn_info(const struct conn *c, struct flow_info *out);
 /* Bytes carried: up and down, in all and by the kernel. */
 void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[SIDE_COUNT]);
 
-uint64_t conn_now_ms(void);
-
 /* ---- conn.c for pump.c ---- */
 
 /* c->judge has a later name on an open connection. false: denied, an answer is on its way. */

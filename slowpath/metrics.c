@@ -20,9 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "slowpath/address.h"
 #include "slowpath/exposition.h"
@@ -53,14 +53,6 @@ struct metrics {
 	struct evbuffer *page; /* as it was at page_ms; empty: never made */
 	uint64_t page_ms;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- the seats ---- */
 
@@ -102,7 +94,7 @@ static void take_seat(struct metrics *m, struct bufferevent *bev)
 	while (s->bev)
 		s++;
 	bufferevent_incref(bev);
-	*s = (struct seat){ .bev = bev, .until_ms = now_ms() + m->limit_ms };
+	*s = (struct seat){ .bev = bev, .until_ms = clock_ms() + m->limit_ms };
 	if (m->taken++ == 0)
 		event_add(m->look, &pause);
 	if (m->taken == METRICS_CLIENTS)
@@ -113,7 +105,7 @@ static void take_seat(struct metrics *m, struct bufferevent *bev)
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct metrics *m = arg;
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	(void)fd;
 	(void)what;
@@ -142,7 +134,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 
 static bool make_page(struct metrics *m)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	if (evbuffer_get_length(m->page) && now - m->page_ms < METRICS_FRESH_MS)
 		return true;

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #define STORED_AS "listen"
 #define AT_ONCE 128 /* descriptors in a message; the kernel takes 253 */
@@ -48,11 +49,8 @@ void notify_ready(const char *status)
 
 void notify_reloading(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading",
-		   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+		   clock_us());
 }
 
 void notify_stopping(const char *status)

@@ -21,11 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 
 #include "bpf/abi.h"
 #include "bpf/hash.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "slowpath/address.h"
 #include "slowpath/dns_tcp.h"
 #include "slowpath/hosts.h"
@@ -130,17 +130,9 @@ struct resolver {
 
 uint64_t resolver_clock_skew_ms, resolver_clock_stands_at_ms;
 
-static uint64_t real_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static uint64_t now_ms(void)
 {
-	return (resolver_clock_stands_at_ms ? resolver_clock_stands_at_ms : real_ms()) +
+	return (resolver_clock_stands_at_ms ? resolver_clock_stands_at_ms : clock_ms()) +
 	       resolver_clock_skew_ms;
 }
 
@@ -405,7 +397,7 @@ static bool wire_send(struct wire *w)
 {
 	struct evdns_base *dns = w->r->servers.at[w->server].dns;
 
-	w->sent_ms = real_ms();
+	w->sent_ms = clock_ms();
 	w->req = w->e->family == AF_INET ?
 			 evdns_base_resolve_ipv4(dns, w->e->name, DNS_QUERY_NO_SEARCH, on_answer,
 						 w) :
@@ -594,7 +586,7 @@ static void on_answer(int result, char type, int count, int ttl, void *addresses
 		break;
 	case DNS_ERR_TIMEOUT:
 		/* evdns says so of SERVFAIL, too; but that comes sooner */
-		wire_failed(w, real_ms() - w->sent_ms >= ANSWER_MS / 2);
+		wire_failed(w, clock_ms() - w->sent_ms >= ANSWER_MS / 2);
 		break;
 	default:
 		wire_failed(w, false);

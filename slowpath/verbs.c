@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "slowpath/access_log.h"
 #include "slowpath/conn.h"
@@ -80,7 +81,7 @@ static enum control_result verb_top(struct daemon *d, struct control_call *call)
 		worker_call(&d->workers[i], worker_add_top, &sum);
 	top_finish(&sum);
 	if (!sum.failed)
-		report_top(&sum, &q, conn_now_ms(), call->json, call->out);
+		report_top(&sum, &q, clock_ms(), call->json, call->out);
 	top_sum_free(&sum);
 	return sum.failed ? refuse(call, "no memory") : CONTROL_OK;
 }

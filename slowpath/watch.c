@@ -14,9 +14,9 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
 
@@ -55,14 +55,6 @@ struct watch {
 	bool said;	      /* that a writer is waited for */
 	unsigned failures;    /* of the walk in hand */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- spots ---- */
 
@@ -299,7 +291,7 @@ static void wait_quiet(struct watch *w)
 
 static void note_change(struct watch *w, const char *path)
 {
-	w->last = now_ms();
+	w->last = (int64_t)clock_ms();
 	if (!w->since) {
 		w->since = w->last;
 		w->said = false;
@@ -360,7 +352,7 @@ static void on_news(evutil_socket_t fd, short what, void *arg)
 static bool wait_for_writer(struct watch *w)
 {
 	const struct spot *s = find_writer(&w->spots);
-	int64_t now = now_ms();
+	int64_t now = (int64_t)clock_ms();
 
 	if (!s || now - w->last >= WRITER_MS)
 		return false;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "slowpath/notify.h"
 #include "slowpath/worker.h"
@@ -23,14 +24,6 @@ struct watchdog {
 	uint64_t limit_ms;
 	bool said;
 };
-
-uint64_t watchdog_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 bool watchdog_stuck(uint64_t now_ms, uint64_t seen_ms, uint64_t limit_ms)
 {
@@ -50,7 +43,7 @@ unsigned watchdog_tick_ms(uint64_t usec)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct watchdog *w = arg;
-	uint64_t now = watchdog_now_ms();
+	uint64_t now = clock_ms();
 
 	(void)fd;
 	(void)what;

@@ -15,7 +15,6 @@ struct event_base;
 struct watchdog;
 struct worker;
 
-uint64_t watchdog_now_ms(void); /* monotonic */
 /* Whether a loop that turned at seen_ms has stood still for longer than limit_ms. */
 bool watchdog_stuck(uint64_t now_ms, uint64_t seen_ms, uint64_t limit_ms);
 /* How often a worker has to say that it lives (struct shared), 0 if nobody asks. */

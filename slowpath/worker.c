@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/thread.h"
 #include "slowpath/conn.h"
@@ -313,7 +314,7 @@ void worker_add_flows(struct worker *w, void *arg)
 
 void worker_add_top(struct worker *w, void *arg)
 {
-	top_add(w->top, conn_now_ms(), arg);
+	top_add(w->top, clock_ms(), arg);
 }
 
 /* ---- for the connections ---- */
@@ -371,7 +372,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	w->seen_ms = watchdog_now_ms();
+	w->seen_ms = clock_ms();
 }
 
 /* Only where somebody looks: each tick wakes the machine. */
@@ -459,7 +460,7 @@ int worker_start(struct worker *w)
 	int r;
 
 	w->ended = false;
-	w->seen_ms = watchdog_now_ms();
+	w->seen_ms = clock_ms();
 	r = thread_start(&w->thread, run, w);
 	if (r)
 		w->ended = true;

@@ -11,6 +11,7 @@
 #include "bpf/http.h"
 #include "fastpath/table.h"
 #include "tests/unit/parsers.h"
+#include "tests/unit/policy_tables.h"
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 
@@ -18,34 +19,7 @@
 #define NAMES 400
 #define GROUPS 3
 
-struct policy_tables {
-	struct table names, rules, changes;
-	struct filter filter;
-};
-
 static struct policy_tables tables;
-
-static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->names.at[i];
-}
-
-static const struct filter_block *policy_filter_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->filter.at[i];
-}
-
-static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->rules.at[i];
-}
-
-static const struct bucket *policy_changes_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->changes.at[i];
-}
-
-#include "bpf/verdict.h"
 
 static struct policy_head head = { .key = { 1, 2 }, .ready = 1, .default_allow = 1 };
 

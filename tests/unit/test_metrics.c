@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "slowpath/exposition.h"
 #include "slowpath/metrics.h"
@@ -207,14 +207,6 @@ static void write_page(void *arg, struct evbuffer *out)
 		evbuffer_add_printf(out, "line %07u\n", i);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static unsigned descriptors(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -229,9 +221,9 @@ static unsigned descriptors(void)
 /* So many more than at rest are open, once what has ended is let go of. */
 static bool settled(unsigned more)
 {
-	uint64_t until = now_ms() + PATIENCE_MS;
+	uint64_t until = clock_ms() + PATIENCE_MS;
 
-	while (descriptors() != at_rest + more && now_ms() < until) {
+	while (descriptors() != at_rest + more && clock_ms() < until) {
 		turn();
 		poll(NULL, 0, 1);
 	}
@@ -274,11 +266,11 @@ static int call_at(const struct sockaddr_storage *to)
    an end like others. */
 static ssize_t read_all(int fd, char *buf, size_t size)
 {
-	uint64_t until = now_ms() + PATIENCE_MS;
+	uint64_t until = clock_ms() + PATIENCE_MS;
 	size_t len = 0;
 	ssize_t n = -1;
 
-	while (now_ms() < until) {
+	while (clock_ms() < until) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
 		turn();
@@ -376,14 +368,14 @@ static void test_requests(void)
 /* However often it is asked for. */
 static void test_fresh(void)
 {
-	uint64_t begin = now_ms();
+	uint64_t begin = clock_ms();
 	unsigned before = written, pages;
 
 	for (int i = 0; i < 50; i++)
 		CHECK(says("GET /metrics HTTP/1.1" END, "200"));
 	pages = written - before;
-	CHECK(pages >= 1 || now_ms() - begin < METRICS_FRESH_MS);
-	CHECK(pages <= (now_ms() - begin) / METRICS_FRESH_MS + 1);
+	CHECK(pages >= 1 || clock_ms() - begin < METRICS_FRESH_MS);
+	CHECK(pages <= (clock_ms() - begin) / METRICS_FRESH_MS + 1);
 }
 
 /* Nobody stays longer than the limit: who says nothing, who says it too slowly, who does not
@@ -392,20 +384,20 @@ static void test_time(unsigned *lines)
 {
 	int silent = call_at(&at[0]), slow = call_at(&at[1]), deaf = call_at(&at[0]);
 	static char all[1 << 20];
-	uint64_t begin = now_ms(), until = begin + PATIENCE_MS;
+	uint64_t begin = clock_ms(), until = begin + PATIENCE_MS;
 	unsigned kept = *lines;
 	bool gone = false;
 
 	*lines = 1 << 19; /* 6.5 MB: more than the sockets take */
 	send(deaf, "GET /metrics HTTP/1.1" END, strlen("GET /metrics HTTP/1.1" END), 0);
-	while (!gone && now_ms() < until) { /* a byte at a time, until it is cut off */
+	while (!gone && clock_ms() < until) { /* a byte at a time, until it is cut off */
 		struct pollfd p = { .fd = slow }; /* its end ends the wait */
 
 		turn();
 		poll(&p, 1, 1);
 		gone = send(slow, "G", 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != ENOTCONN;
 	}
-	CHECK(gone && now_ms() - begin >= LIMIT_MS);
+	CHECK(gone && clock_ms() - begin >= LIMIT_MS);
 	CHECK(read_all(silent, all, sizeof(all)) == 0);
 	CHECK(settled(3)); /* the deaf one's end is gone as well, and it has not read a byte */
 	close(silent);

@@ -8,6 +8,7 @@
 #include "bpf/abi.h"
 #include "bpf/hash.h"
 #include "fastpath/table.h"
+#include "tests/unit/policy_tables.h"
 
 #define NAMES 12
 #define CHANGES 3
@@ -26,33 +27,6 @@ struct row {
 	int there;
 	struct rule_decision d;
 };
-
-struct policy_tables {
-	struct table names, rules, changes;
-	struct filter filter;
-};
-
-static const struct bucket *policy_names_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->names.at[i];
-}
-
-static const struct filter_block *policy_filter_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->filter.at[i];
-}
-
-static const struct bucket *policy_rules_at(const struct policy_tables *t, __u32 i)
-{
-	return &t->rules.at[i];
-}
-
-static const struct bucket *policy_changes_at(const struct policy_tables *t, __u32 i)
-{
-	return t->changes.at ? &t->changes.at[i] : NULL;
-}
-
-#include "bpf/verdict.h"
 
 static struct policy_head head = { .key = { 7, 8 } };
 static struct entry names[NAMES], changes[CHANGES];
