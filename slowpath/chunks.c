@@ -66,16 +66,16 @@ static unsigned text_byte(struct http_chunks *c, uint8_t b, unsigned here, unsig
 static unsigned name_byte(struct http_chunks *c, uint8_t b)
 {
 	if (c->state == AT_TRAILER)
-		http_token_begin(&c->name);
+		token_begin(&c->name);
 	else if (b == ':') {
-		http_token_byte(&c->name, 0);
+		token_byte(&c->name, 0);
 		return c->name.alive & (HTTP_FRAMING | HTTP_CONNECTION | HTTP_UPGRADE) ?
 			       AT_BAD :
 			       AT_TRAILER_LINE;
 	}
 	if (!http_is_token(b))
 		return AT_BAD;
-	http_token_byte(&c->name, b);
+	token_byte(&c->name, b);
 	return text_byte(c, b, AT_TRAILER_NAME, AT_BAD);
 }
 

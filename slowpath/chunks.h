@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "bpf/http.h"
+#include "slowpath/token.h"
 
 #define CHUNKS_TRAILER_MAX 8192
 
@@ -19,7 +20,7 @@ struct http_chunks {
 	unsigned state;	  /* what comes next */
 	unsigned digits;  /* of the size */
 	unsigned trailer; /* bytes of trailers and extensions so far */
-	struct http_walk name; /* of a trailer: its token */
+	struct token name; /* of a trailer */
 };
 
 void http_chunks_init(struct http_chunks *c);
