@@ -6,7 +6,8 @@
  *
  * Who writes what. A connection has one struct flow. `k` and `v` are written by the verdict
  * program (under the socket lock of the endpoint concerned), `u` by user space. Neither side
- * ever writes the other's part while a socket of the flow is in the map.
+ * ever writes the other's part while a socket of the flow is in the map, but for one word:
+ * v.state says who owns the verdict, and its owner hands it on.
  */
 #ifndef SLUICE_BPF_ABI_H
 #define SLUICE_BPF_ABI_H
@@ -44,17 +45,20 @@ enum { PROTO_NONE = 0, PROTO_TLS = 1, PROTO_HTTP = 2 };
 #define NAME_BUF 256
 
 /*
- * Where the judgement of a client's bytes stands (flow.v.state). Only client endpoints have
- * one. LOOK is left by user space's word alone (flow.u[SIDE_CLIENT].opaque).
+ * Who owns the verdict on a client's bytes (flow.v.state); only client endpoints have one. Every
+ * change is a compare-and-swap from the state it leaves, by the owner of that state:
+ *
+ *   NEW    the program, which judges the first flight if it can, and leaves to LOOK or DENY;
+ *          user space may take the verdict over, which leaves to LOOK as well
+ *   LOOK   user space, for good: the program passes everything up; leaves to OPAQUE
+ *   OPAQUE nobody: there is nothing more to judge, and the kernel may carry
+ *   DENY   nobody: the program drops what comes
  */
 enum {
-	FLOW_NEW = 0,	/* nothing seen */
-	FLOW_TLS,	/* hello allowed; at a record boundary, no application data yet */
-	FLOW_HTTP,	/* a head was allowed; at the boundary before the next head */
-	FLOW_HTTP_BODY, /* inside a body of v.body_left bytes */
-	FLOW_OPAQUE,	/* nothing more to judge */
-	FLOW_LOOK,	/* user space judges what is passed from v.look_at on */
-	FLOW_DENY,	/* payload is dropped; v.reason says why */
+	FLOW_NEW = 0, /* nothing was judged */
+	FLOW_LOOK,    /* user space judges what is passed from v.look_at on */
+	FLOW_OPAQUE,  /* nothing more to judge */
+	FLOW_DENY,    /* payload is dropped; v.reason says why */
 };
 
 /* One endpoint's data, as the kernel program counts it. One cache line. */
@@ -88,9 +92,7 @@ enum {
 struct flow_user {
 	__u64 forwarded; /* of `passed`: bytes written to the peer, whole writes only */
 	__u32 paired;	 /* 0: nothing is redirected to the peer */
-	__u32 pad32;
-	__u32 opaque;	 /* client side: 1 ends FLOW_LOOK for good */
-	__u32 hold;	 /* 1: never redirect, user space wants to see every byte */
+	__u32 pad32[3];
 	__u32 group;	 /* client side: FLOW_GROUP(serial of the policy, group in it) */
 	__u32 worker;	 /* ring to send events to */
 	__u16 port;	 /* client side: destination port the rules are asked about */
@@ -99,19 +101,18 @@ struct flow_user {
 	__u64 pad[3];
 };
 
-/* What the kernel program judged. */
+/* What the kernel program judged: the first flight. */
 struct flow_verdict {
-	__u64 look_at;	 /* in passed bytes: from here on user space must judge */
-	__u64 body_left; /* FLOW_HTTP_BODY */
-	__u64 requests;	 /* HTTP heads judged by the kernel */
-	__u32 state;	 /* FLOW_*, written last */
-	__u32 rule;	 /* number of the rule that decided; 0: default */
-	__u32 reason;	 /* REASON_* */
-	__u16 proto;	 /* PROTO_* */
-	__u16 name_len;	 /* 0: no name */
-	__u32 tls_seen;	 /* TLS_SEEN_* of bpf/hello.h */
-	__u32 pad32;
-	__u64 pad[2];
+	/* Bytes of the first flight that are judged: FLOW_LOOK and not 0 is the program's "allowed";
+	   0 is "user space judges from the first byte". */
+	__u64 look_at;
+	__u64 body_len; /* HTTP: of the request's body, which begins at look_at */
+	__u32 state;	/* FLOW_* */
+	__u32 rule;	/* number of the rule that decided; 0: default */
+	__u32 reason;	/* REASON_* */
+	__u16 proto;	/* PROTO_* */
+	__u16 name_len; /* 0: no name */
+	__u64 pad[4];
 	__u8 name[NAME_BUF]; /* normalised, not terminated; last: it is not zeroed for reuse */
 };
 

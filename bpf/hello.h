@@ -3,8 +3,7 @@
  * A TLS ClientHello in one TLS record (RFC 8446 5.1 and 4.1.2, RFC 5246 7.4.1.2), and the
  * server_name of it (RFC 6066 3). Strict: a length that does not add up is PARSE_BAD. Pure
  * code for both sides; the kernel takes anything but PARSE_OK for "look".
- *
- * After the hello, tls_records() tells whether what the client sends may hold a second one.
+ * What may come behind it is told in bpf/retry.h.
  */
 #ifndef SLUICE_BPF_HELLO_H
 #define SLUICE_BPF_HELLO_H
@@ -278,103 +277,6 @@ PURE int hello_parse(struct rd in, struct hello *h)
 	if (rc == PARSE_OK)
 		h->used += TLS_HEADER_LEN;
 	return rc;
-}
-
-/* What tls_records() answers. */
-enum {
-	TLS_BOUNDARY = 0, /* whole records, none of them a hello; ask again at the next byte */
-	TLS_OPAQUE,	  /* application data begins: nothing more needs judging */
-	TLS_LOOK,	  /* cut short, unknown, or perhaps a ClientHello: user space judges */
-};
-
-/* *state of tls_records(), kept by the caller from one call to the next; 0 at first. */
-#define TLS_SEEN_CCS 1	  /* ChangeCipherSpec: handshake records may be encrypted from here on */
-#define TLS_SEEN_SEALED 2 /* a record after it that began like a hello, and was let through */
-
-#define TLS_RECORDS_MAX 16
-
-struct tls_walk {
-	struct rd in;
-	__u32 state;
-	__u32 answer;
-};
-
-/*
- * May this handshake record begin, or go on with, a ClientHello? Before ChangeCipherSpec the
- * type byte is in the clear and tells. After it the record is either the second hello of
- * TLS 1.3 or the encrypted Finished of TLS 1.2, a record of noise, of which clients with NPN or
- * channel ids send two. What does not begin as a hello is none: a server that waits for one ends
- * the connection there. What does and reads as no hello for the rest is let through, and nothing
- * behind it, so that a hello in pieces does not get by under a first piece that reads as noise.
- */
-PURE int tls_may_be_hello(struct rd record, __u32 *state)
-{
-	__u32 len = rd_left(&record);
-	__u32 type = rd_u8(&record);
-	__u32 body = rd_u24(&record);
-	__u32 major = rd_u8(&record);
-
-	if (!(*state & TLS_SEEN_CCS))
-		return type == HELLO_TYPE;
-	if (*state & TLS_SEEN_SEALED)
-		return 1;
-	if (type != HELLO_TYPE)
-		return 0;
-	*state |= TLS_SEEN_SEALED;
-	return len < HELLO_HEADER_LEN + 2 || (body >> 16 <= 2 && major == TLS_MAJOR) ||
-	       body + HELLO_HEADER_LEN == len;
-}
-
-static long tls_record(__u32 i, void *ctx)
-{
-	struct tls_walk *w = ctx;
-	__u32 type, major, len;
-	struct rd record;
-
-	(void)i;
-	if (rd_left(&w->in) == 0) {
-		w->answer = TLS_BOUNDARY;
-		return LOOP_END;
-	}
-	type = rd_u8(&w->in);
-	major = rd_u8(&w->in);
-	rd_skip(&w->in, 1);
-	len = rd_u16(&w->in);
-	if (w->in.bad || major != TLS_MAJOR || len == 0 || len > TLS_SEALED_MAX)
-		return LOOP_END;
-	if (type == TLS_APPLICATION_DATA) {
-		w->answer = TLS_OPAQUE;
-		return LOOP_END;
-	}
-	record = rd_take(&w->in, len);
-	if (record.bad)
-		return LOOP_END;
-	if (type == TLS_CHANGE_CIPHER_SPEC)
-		w->state |= TLS_SEEN_CCS;
-	else if (type == TLS_HANDSHAKE ? tls_may_be_hello(record, &w->state) : type != TLS_ALERT)
-		return LOOP_END;
-	return LOOP_NEXT;
-}
-
-/*
- * Walks the client's records behind its hello, from a record boundary to the end of the input.
- * *state is brought up to date unless the answer is TLS_LOOK: then it is untouched, so that
- * user space can go over the same bytes again.
- */
-PURE int tls_records(struct rd in, __u32 *state)
-{
-	struct tls_walk w = {
-		.in = in,
-		.state = *state + LOOP_ZERO,
-		.answer = LOOP_ZERO + TLS_LOOK,
-	};
-
-	loop(TLS_RECORDS_MAX + 1, tls_record, &w);
-	if (w.answer == TLS_BOUNDARY && in.bad)
-		return TLS_LOOK;
-	if (w.answer != TLS_LOOK)
-		*state = w.state;
-	return w.answer;
 }
 
 #endif

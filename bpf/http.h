@@ -29,7 +29,7 @@ struct http {
 	__u8 body;	/* HTTP_BODY_* */
 	__u8 upgrade;	/* 1: another protocol may begin behind this request; never HTTP/2 */
 	__u8 connection_close; /* 1: the last request, by the client's own word */
-	__u8 pad;
+	__u8 head;		/* 1: the method is HEAD, whose answer has no body */
 };
 
 /* A range of the input; end 0: not seen. Nothing judged here can end at offset 0. */
@@ -501,6 +501,7 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 	if (w->method_end - w->start > HTTP_METHOD_MAX ||
 	    n.word == HTTP_WORD(0, 'C', 'O', 'N', 'N', 'E', 'C', 'T')) /* would carry anything */
 		return PARSE_BAD;
+	h->head = n.word == HTTP_WORD(0, 0, 0, 0, 'H', 'E', 'A', 'D');
 	if (rd_at(&n.in, target) == '*' &&
 	    (w->target_end - target != 1 || n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
 		return PARSE_BAD;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The verdict program: runs on every skb that arrives at a socket of the map. On a client's
-// first flight it gives the verdict; on what follows it decides whether the kernel carries the
-// bytes to the peer or user space does. Why each condition stands where it stands is told in
-// ARCHITECTURE.md, "The hand-over".
+// first flight it gives the verdict; what follows is user space's to judge until nothing is left
+// to judge, and from there on the program decides whether the kernel carries the bytes to the
+// peer or user space does. Why each condition stands where it stands is told in ARCHITECTURE.md,
+// "Who owns a verdict" and "The hand-over".
 
 #include <linux/bpf.h>
 
@@ -142,8 +143,7 @@ struct scratch {
 	__u32 used;
 	__u32 name_off, name_end; /* raw; equal: none */
 	__u32 max_version;	  /* TLS */
-	__u32 tls_seen;		  /* TLS */
-	__u32 port, upgrade, chunked; /* HTTP */
+	__u32 port, upgrade, chunked, head; /* HTTP */
 	__u64 body_len;		  /* HTTP */
 
 	__u32 rule;
@@ -252,23 +252,6 @@ __noinline int parse_hello(struct scratch *s)
 	return PARSE_OK;
 }
 
-/* TLS_* of the records from `used` on. */
-__noinline int parse_records(struct scratch *s)
-{
-	struct rd in;
-	__u32 seen;
-	int next;
-
-	if (!s)
-		return TLS_LOOK;
-	rd_init(&in, s->bytes, s->len);
-	rd_skip(&in, s->used);
-	seen = s->tls_seen;
-	next = tls_records(in, &seen);
-	s->tls_seen = seen;
-	return next;
-}
-
 __noinline int parse_head(struct scratch *s)
 {
 	struct http h = {};
@@ -284,6 +267,7 @@ __noinline int parse_head(struct scratch *s)
 	s->name_end = h.has_host ? h.host.end : 0;
 	s->port = h.port;
 	s->upgrade = h.upgrade;
+	s->head = h.head;
 	s->chunked = h.body == HTTP_BODY_CHUNKED;
 	s->body_len = h.body_len;
 	return PARSE_OK;
@@ -341,36 +325,6 @@ __noinline int ask_rules(struct scratch *s, __u32 generation, __u32 group, __u32
 	return w.best.verdict;
 }
 
-struct same {
-	const __u8 *a, *b;
-	__u32 len;
-	__u32 differ;
-};
-
-static long same_byte(__u32 i, void *ctx)
-{
-	struct same *s = ctx;
-
-	if (i >= s->len)
-		return LOOP_END;
-	if (s->a[i & (NAME_BUF - 1)] != s->b[i & (NAME_BUF - 1)])
-		s->differ = 1;
-	return LOOP_NEXT;
-}
-
-__noinline int same_name(struct scratch *s, struct flow *f)
-{
-	struct same w = {};
-
-	if (!s || !f)
-		return 0;
-	w.a = s->name;
-	w.b = f->v.name;
-	w.len = s->name_len;
-	loop(NAME_MAX_LEN, same_byte, &w);
-	return !w.differ && s->name_len == f->v.name_len;
-}
-
 /* ---- judging a client's bytes ---- */
 
 enum act {
@@ -379,18 +333,30 @@ enum act {
 	ACT_DROP,  /* denied */
 };
 
+/*
+ * The one place where the program hands the verdict on. It is the program's only in FLOW_NEW; user
+ * space may have taken it over meanwhile, and then what was found here is void.
+ */
+static int become(struct flow *f, __u32 state)
+{
+	return __sync_val_compare_and_swap(&f->v.state, FLOW_NEW, state) == FLOW_NEW;
+}
+
 static int look(struct flow *f)
 {
-	f->v.look_at = f->k[SIDE_CLIENT].passed;
-	WRITE_ONCE(f->v.state, FLOW_LOOK);
+	if (become(f, FLOW_LOOK))
+		count(STAT_LOOKED);
 	return ACT_UP;
 }
 
-static void take_name(struct flow *f, const struct scratch *s, __u32 proto)
+static int allow(struct flow *f, const struct scratch *s)
 {
-	f->v.proto = proto;
-	__builtin_memcpy(f->v.name, s->name, NAME_BUF);
-	f->v.name_len = s->name_len;
+	f->v.rule = s->rule;
+	f->v.look_at = s->used;
+	if (!become(f, FLOW_LOOK))
+		return ACT_UP;
+	count(STAT_ALLOWED);
+	return ACT_CARRY;
 }
 
 static int deny(struct flow *f, const struct policy_head *head, __u32 reason, __u32 rule)
@@ -399,10 +365,18 @@ static int deny(struct flow *f, const struct policy_head *head, __u32 reason, __
 		return look(f);
 	f->v.reason = reason;
 	f->v.rule = rule;
-	WRITE_ONCE(f->v.state, FLOW_DENY);
+	if (!become(f, FLOW_DENY))
+		return ACT_UP;
 	count(STAT_DENIED);
 	count(reason);
 	return ACT_DROP;
+}
+
+static void take_name(struct flow *f, const struct scratch *s, __u32 proto)
+{
+	f->v.proto = proto;
+	__builtin_memcpy(f->v.name, s->name, NAME_BUF);
+	f->v.name_len = s->name_len;
 }
 
 /* The generation in force, or NULL: then user space judges. */
@@ -421,15 +395,11 @@ static struct policy_head *policy_in_force(__u32 *generation)
 	return head && head->ready ? head : NULL;
 }
 
-/*
- * The verdict on a parsed hello or head. ACT_CARRY: allowed. A flight that goes up to be looked
- * at leaves no name in the record, so that user space knows it has to judge from the start.
- */
+/* The verdict on a parsed hello or head. ACT_CARRY: allowed. */
 static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 {
 	const struct policy_head *head;
 	__u32 generation = 0, group = READ_ONCE(f->u[SIDE_CLIENT].group);
-	__u32 first = f->v.name_len == 0;
 	int word;
 
 	head = policy_in_force(&generation);
@@ -443,91 +413,32 @@ static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 	}
 	if (parse_name(s) != PARSE_OK)
 		return look(f);
-	if (!first && !same_name(s, f))
-		return deny(f, head, REASON_NAME_CHANGED, 0);
-	if (first && head->enforce)
-		take_name(f, s, proto);
+	take_name(f, s, proto);
 	if (proto == PROTO_TLS && s->max_version < head->min_version)
 		return deny(f, head, REASON_TLS_VERSION, 0);
 	word = ask_rules(s, generation, group & 0xffff, f->u[SIDE_CLIENT].port);
-	if (word == VERDICT_REPORT) { /* user space lets it through, and says so */
-		if (first)
-			f->v.name_len = 0;
+	if (word == VERDICT_REPORT) /* user space lets it through, and says so */
 		return look(f);
-	}
-	if (word != VERDICT_ALLOW)
-		return deny(f, head, REASON_POLICY, s->rule);
-	if (first && !head->enforce)
-		take_name(f, s, proto);
-	f->v.rule = s->rule;
-	return ACT_CARRY;
+	return word == VERDICT_ALLOW ? allow(f, s) : deny(f, head, REASON_POLICY, s->rule);
 }
 
+/* A whole hello in one record. What comes behind it is user space's to judge. */
 static int first_hello(struct flow *f, struct scratch *s)
 {
-	int next, act;
+	return parse_hello(s) == PARSE_OK ? verdict(f, s, PROTO_TLS) : look(f);
+}
 
-	s->tls_seen = 0;
-	if (parse_hello(s) != PARSE_OK)
+/*
+ * A whole request head. Its body, and what comes behind that, is user space's to judge. A body in
+ * chunks, another protocol and HEAD, whose answer has no body, are told there from the head.
+ */
+static int first_request(struct flow *f, struct scratch *s)
+{
+	if (parse_head(s) != PARSE_OK || s->chunked || s->upgrade || s->head ||
+	    (s->port && s->port != f->u[SIDE_CLIENT].port)) /* a port that is not where it goes */
 		return look(f);
-	next = parse_records(s);
-	if (next == TLS_LOOK)
-		return look(f);
-	act = verdict(f, s, PROTO_TLS);
-	if (act == ACT_CARRY) {
-		count(STAT_ALLOWED);
-		f->v.tls_seen = s->tls_seen;
-		WRITE_ONCE(f->v.state, next == TLS_OPAQUE ? FLOW_OPAQUE : FLOW_TLS);
-	}
-	return act;
-}
-
-/* What follows the hello, until application data begins. */
-static int later_records(struct flow *f, struct scratch *s)
-{
-	s->used = 0;
-	s->tls_seen = f->v.tls_seen;
-	switch (parse_records(s)) {
-	case TLS_BOUNDARY:
-		f->v.tls_seen = s->tls_seen;
-		return ACT_CARRY;
-	case TLS_OPAQUE:
-		WRITE_ONCE(f->v.state, FLOW_OPAQUE);
-		return ACT_CARRY;
-	}
-	return look(f);
-}
-
-/* One request head at the start of the skb; its body may go on behind it. */
-static int request(struct flow *f, struct scratch *s, __u32 skb_len)
-{
-	__u32 here;
-	int act;
-
-	if (parse_head(s) != PARSE_OK || s->used > skb_len || s->chunked || s->upgrade)
-		return look(f); /* chunks and other protocols are not framed here */
-	here = skb_len - s->used;
-	if (s->body_len < here || (s->port && s->port != f->u[SIDE_CLIENT].port))
-		return look(f); /* a second head behind it; a port that is not where it goes */
-	act = verdict(f, s, PROTO_HTTP);
-	if (act != ACT_CARRY)
-		return act;
-	if (f->v.requests++ == 0)
-		count(STAT_ALLOWED);
-	f->v.body_left = s->body_len - here;
-	WRITE_ONCE(f->v.state, f->v.body_left ? FLOW_HTTP_BODY : FLOW_HTTP);
-	return ACT_CARRY;
-}
-
-static int first_flight(struct flow *f, struct scratch *s, __u32 skb_len)
-{
-	switch (flight_proto(s->bytes[0])) {
-	case PROTO_TLS:
-		return skb_len > SCRATCH_LEN ? look(f) : first_hello(f, s);
-	case PROTO_HTTP:
-		return request(f, s, skb_len);
-	}
-	return look(f);
+	f->v.body_len = s->body_len;
+	return verdict(f, s, PROTO_HTTP);
 }
 
 static int judge_bytes(struct __sk_buff *skb, struct flow *f, struct scratch *s)
@@ -543,15 +454,11 @@ static int judge_bytes(struct __sk_buff *skb, struct flow *f, struct scratch *s)
 	if (bpf_skb_load_bytes(skb, 0, s->bytes, n) != 0)
 		return look(f);
 	s->len = n;
-	switch (f->v.state) {
-	case FLOW_NEW:
-		return first_flight(f, s, len);
-	case FLOW_TLS:
-		if (len > SCRATCH_LEN && s->bytes[0] != TLS_APPLICATION_DATA)
-			return look(f);
-		return later_records(f, s);
-	case FLOW_HTTP:
-		return request(f, s, len);
+	switch (flight_proto(s->bytes[0])) {
+	case PROTO_TLS:
+		return first_hello(f, s);
+	case PROTO_HTTP:
+		return first_request(f, s);
 	}
 	return look(f);
 }
@@ -561,23 +468,15 @@ static int judge(struct __sk_buff *skb, struct flow *f)
 	struct scratch *s;
 	int act;
 
-	switch (f->v.state) {
+	switch (READ_ONCE(f->v.state)) {
+	case FLOW_NEW:
+		break;
 	case FLOW_OPAQUE:
 		return ACT_CARRY;
 	case FLOW_DENY:
 		return ACT_DROP;
-	case FLOW_LOOK:
-		if (!READ_ONCE(f->u[SIDE_CLIENT].opaque))
-			return ACT_UP;
-		WRITE_ONCE(f->v.state, FLOW_OPAQUE);
-		return ACT_CARRY;
-	case FLOW_HTTP_BODY:
-		if (skb->len > f->v.body_left)
-			return look(f);
-		f->v.body_left -= skb->len;
-		if (f->v.body_left == 0)
-			WRITE_ONCE(f->v.state, FLOW_HTTP);
-		return ACT_CARRY;
+	default:
+		return ACT_UP;
 	}
 	s = scratch_take();
 	if (!s) {
@@ -586,8 +485,6 @@ static int judge(struct __sk_buff *skb, struct flow *f)
 	}
 	act = judge_bytes(skb, f, s);
 	scratch_release(s);
-	if (act == ACT_UP && f->v.look_at == 0)
-		count(STAT_LOOKED);
 	return act;
 }
 
@@ -619,7 +516,7 @@ static int may_redirect(struct flow_kern *k, struct flow_user *u, __u32 peer, __
 	struct tcp_sock *tp;
 	int yes = 0;
 
-	if (!READ_ONCE(u->paired) || READ_ONCE(u->hold) || forwarded != k->passed)
+	if (!READ_ONCE(u->paired) || forwarded != k->passed)
 		return 0;
 	sk = bpf_map_lookup_elem(&socks, &peer);
 	if (!sk)

@@ -118,14 +118,14 @@ static inline void flow_set_quiet(struct flow *f, int side, uint32_t quiet)
 	__atomic_store_n(&f->u[side].quiet, quiet, __ATOMIC_SEQ_CST);
 }
 
-static inline void flow_set_opaque(struct flow *f)
+/*
+ * Hands the verdict on (bpf/abi.h): from NEW to LOOK user space takes it over, from LOOK to OPAQUE
+ * it says that nothing is left. false: `from` is past, and the record is as it was.
+ */
+static inline bool flow_hand_on(struct flow *f, uint32_t from, uint32_t to)
 {
-	__atomic_store_n(&f->u[SIDE_CLIENT].opaque, 1, __ATOMIC_SEQ_CST);
-}
-
-static inline void flow_set_hold(struct flow *f, int side, bool hold)
-{
-	__atomic_store_n(&f->u[side].hold, hold, __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n(&f->v.state, &from, to, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
 }
 
 /* The events of one worker: a descriptor to poll, and a reader that calls fn for each; it reads a

@@ -32,7 +32,6 @@ enum {
 	AT_UNFOLLOWED, /* this and what is below: nothing more is looked at */
 	AT_UNTIL_CLOSE = AT_UNFOLLOWED,
 	AT_SWITCHED,
-	AT_REFUSED,
 	AT_LOST,
 };
 
@@ -41,6 +40,7 @@ static unsigned answered(struct answers *a)
 {
 	a->heads >>= 1;
 	a->grants >>= 1;
+	a->nevers >>= 1;
 	a->waiting--;
 	a->left = 0;
 	memset(&a->head, 0, sizeof(a->head));
@@ -62,8 +62,8 @@ static unsigned status_end(struct answers *a, uint8_t b)
 
 	if ((b != ' ' && b != '\r') || status < 100)
 		return AT_LOST;
-	if (status == STATUS_SWITCHING && !may_switch(a))
-		return AT_REFUSED;
+	if (status == STATUS_SWITCHING && !may_switch(a) && !(a->nevers & 1))
+		return AT_LOST;
 	if (status >= 200)
 		a->grants &= ~(uint64_t)1;
 	else if (!a->head.minor)
@@ -191,7 +191,7 @@ static bool contradicts(const struct answers *a, bool bodiless, bool asked_head)
 static unsigned interim_end(struct answers *a)
 {
 	if (a->head.status == STATUS_SWITCHING)
-		return AT_SWITCHED;
+		return a->nevers & 1 ? answered(a) : AT_SWITCHED;
 	a->left = 0;
 	memset(&a->head, 0, sizeof(a->head));
 	return AT_STATUS;
@@ -289,14 +289,12 @@ static size_t feed_head(struct answers *a, const uint8_t *data, size_t len)
 
 enum answers_word answers_feed(struct answers *a, const uint8_t *data, size_t len, size_t *used)
 {
-	size_t off = 0, begin = 0;
+	size_t off = 0;
 
 	*used = len;
 	if (a->state >= AT_UNFOLLOWED)
 		return ANSWERS_GO_ON;
 	while (off < len && a->state < AT_UNFOLLOWED) {
-		if (a->head.len == 0)
-			begin = off;
 		if (a->state == AT_BODY || a->state == AT_CHUNKS)
 			off += feed_body(a, data + off, len - off);
 		else
@@ -305,10 +303,6 @@ enum answers_word answers_feed(struct answers *a, const uint8_t *data, size_t le
 	if (a->state == AT_SWITCHED) {
 		*used = off;
 		return ANSWERS_SWITCHED;
-	}
-	if (a->state == AT_REFUSED) {
-		*used = begin;
-		return ANSWERS_REFUSE;
 	}
 	return ANSWERS_GO_ON;
 }
@@ -321,6 +315,7 @@ void answers_expect(struct answers *a, bool head, unsigned upgrade)
 	}
 	a->heads |= (uint64_t)head << a->waiting;
 	a->grants |= (uint64_t)(upgrade == ANSWERS_UPGRADE_MAY) << a->waiting;
+	a->nevers |= (uint64_t)(upgrade == ANSWERS_UPGRADE_NEVER) << a->waiting;
 	a->waiting++;
 }
 

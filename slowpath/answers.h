@@ -7,8 +7,11 @@
  * What is not exactly HTTP/1, or could end in two places for two clients, makes it lost, and so
  * it stays: it never says again that an answer has ended. Lost are bare CR or LF, folded lines, a
  * length beside a coding, two lengths that differ, a coding other than `chunked` or in HTTP/1.0, a
- * length behind a status that has no body, an answer without a request, a head of more than
- * HTTP_HEAD_MAX bytes, and what slowpath/chunks.h refuses.
+ * length behind a status that has no body, an answer without a request, a 101 that nobody asked
+ * for, a head of more than HTTP_HEAD_MAX bytes, and what slowpath/chunks.h refuses.
+ *
+ * A 101 to a request for what is never granted (h2c, TLS) is that request's answer and no more:
+ * what the client says behind it is judged as requests, and a server that has changed takes none.
  */
 #ifndef SLUICE_SLOWPATH_ANSWERS_H
 #define SLUICE_SLOWPATH_ANSWERS_H
@@ -35,7 +38,6 @@ enum answers_upgrade {
 enum answers_word {
 	ANSWERS_GO_ON,	  /* all of it was looked at */
 	ANSWERS_SWITCHED, /* what follows, both ways, is another protocol */
-	ANSWERS_REFUSE,	  /* a 101 that nobody may have: not to be carried */
 };
 
 struct answers_head {
@@ -59,6 +61,7 @@ struct answers {
 	/* A bit for each request without an answer, the next one lowest. */
 	uint64_t heads;	 /* asked with HEAD */
 	uint64_t grants; /* may be answered with 101, and nothing else was said yet */
+	uint64_t nevers; /* 101 is said to them in vain */
 	uint64_t left;	 /* of a body with a length; in its head: the length */
 	uint8_t waiting; /* requests without an answer */
 	uint8_t state;	 /* what comes next */
@@ -75,7 +78,6 @@ void answers_expect(struct answers *a, bool head, unsigned upgrade);
  * The server's next bytes, before they are carried.
  * ANSWERS_GO_ON:    *used is len.
  * ANSWERS_SWITCHED: *used is where the other protocol begins. Nothing is followed from there.
- * ANSWERS_REFUSE:   *used is where that answer begins, 0 if before this piece. It is lost.
  */
 enum answers_word answers_feed(struct answers *a, const uint8_t *data, size_t len, size_t *used);
 /* Every request was answered whole, and nothing follows. */

@@ -40,17 +40,6 @@ static void rule_decided(struct conn *c, uint32_t rule)
 	policy_hit(c->w->policy, rule, 1);
 }
 
-/* Later requests that the kernel has allowed: to the name of the first. */
-static void count_requests(struct conn *c)
-{
-	uint64_t judged = c->kernel_verdict && c->rec ? c->rec->v.requests : 0;
-
-	if (judged <= c->requests_counted)
-		return;
-	policy_hit(c->w->policy, c->rec->v.rule, judged - c->requests_counted);
-	c->requests_counted = judged;
-}
-
 static void set_timer(struct conn *c, uint64_t ms)
 {
 	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
@@ -107,8 +96,6 @@ static struct access_entry describe(const struct conn *c)
 		.requests = c->requests,
 	};
 
-	if (c->rec && c->rec->v.requests > c->requests)
-		e.requests = c->rec->v.requests;
 	conn_bytes(c, all, kernel);
 	e.bytes_up = all[SIDE_CLIENT];
 	e.bytes_down = all[SIDE_UPSTREAM];
@@ -242,7 +229,6 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 	close_fd(c, SIDE_UPSTREAM, reset);
 	close_fd(c, SIDE_CLIENT, reset);
 	write_log(c);
-	count_requests(c);
 	count_end(c);
 	pump_free(c);
 	if (c->flow != FLOW_NONE) {
@@ -272,24 +258,12 @@ static const void *answer(struct conn *c, unsigned why, char **owned, size_t *le
 	return *owned;
 }
 
-/* Says the last words; the client has LINGER_MS to take them. */
-static void say(struct conn *c, unsigned why)
+/* The client has LINGER_MS to take what it was told. */
+static void await_end(struct conn *c, unsigned why)
 {
-	const void *bytes;
-	char *owned;
-	size_t len = 0;
-
-	close_fd(c, SIDE_UPSTREAM, false);
-	bytes = answer(c, why, &owned, &len);
-	if (!bytes) {
-		conn_close(c, why, true);
-		return;
-	}
-	send(c->fd[SIDE_CLIENT], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	free(owned);
 	shutdown(c->fd[SIDE_CLIENT], SHUT_WR);
 	write_log(c);
-	if (c->lane[SIDE_CLIENT].hup || c->lane[SIDE_CLIENT].eof) {
+	if (c->lane[SIDE_CLIENT].hup) {
 		conn_close(c, why, false);
 		return;
 	}
@@ -297,9 +271,62 @@ static void say(struct conn *c, unsigned why)
 	set_timer(c, LINGER_MS);
 }
 
+/* Says the last words. */
+static void say(struct conn *c, unsigned why)
+{
+	const void *bytes;
+	char *owned;
+	size_t len = 0;
+	bool whole;
+
+	close_fd(c, SIDE_UPSTREAM, false);
+	bytes = answer(c, why, &owned, &len);
+	whole = bytes && send(c->fd[SIDE_CLIENT], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+				 (ssize_t)len;
+	free(owned);
+	if (whole)
+		await_end(c, why);
+	else
+		conn_close(c, why, true);
+}
+
 void conn_answer(struct conn *c)
 {
-	say(c, c->why_late);
+	if (judge_between(c->judge) && !c->lane[SIDE_UPSTREAM].len) {
+		say(c, c->why_late);
+		return;
+	}
+	close_fd(c, SIDE_UPSTREAM, false);
+	await_end(c, c->why_late);
+}
+
+/*
+ * On an open connection nothing is said here. What was allowed goes up, its answers come down, and
+ * only where none of them is open something of ours may follow: pump() finds the place.
+ */
+static void deny_open(struct conn *c, unsigned why)
+{
+	struct lane *up = &c->lane[SIDE_CLIENT];
+
+	c->why_late = why;
+	up->eof = true;
+	up->len = up->cleared;
+	c->idle_bytes = c->lane[SIDE_UPSTREAM].written;
+	set_timer(c, LINGER_MS);
+	pump_retry(c);
+}
+
+/* As long as the server goes on answering what was allowed, it is waited for. */
+static void on_late_look(struct conn *c)
+{
+	uint64_t now = c->lane[SIDE_UPSTREAM].written;
+
+	if (now == c->idle_bytes) {
+		conn_answer(c);
+		return;
+	}
+	c->idle_bytes = now;
+	set_timer(c, LINGER_MS);
 }
 
 void conn_deny(struct conn *c, unsigned why)
@@ -310,27 +337,10 @@ void conn_deny(struct conn *c, unsigned why)
 	if (c->query)
 		resolver_cancel(c->query);
 	c->query = NULL;
-	if (c->state != CONN_OPEN) {
+	if (c->state == CONN_OPEN)
+		deny_open(c, why);
+	else
 		say(c, why);
-		return;
-	}
-	/* In order: what was allowed goes up, its answers come down, then ours. */
-	c->why_late = why;
-	c->lane[SIDE_CLIENT].eof = true;
-	c->lane[SIDE_CLIENT].len = c->lane[SIDE_CLIENT].cleared;
-	set_timer(c, LINGER_MS);
-	pump_retry(c);
-}
-
-/* The kernel has denied something behind what it had allowed. */
-static bool take_late_denial(struct conn *c)
-{
-	if (!c->in_map[SIDE_CLIENT] || c->why_late || flow_state(c->rec) != FLOW_DENY)
-		return false;
-	if (c->rec->v.reason == REASON_POLICY)
-		rule_decided(c, c->rec->v.rule);
-	conn_deny(c, c->rec->v.reason);
-	return true;
 }
 
 /* true: enforce = no, for all or for the rule that denies, lets it through; the log says so. */
@@ -358,7 +368,6 @@ static void start_carrying(struct conn *c)
 	tell_open(c);
 	if (!pump(c, SIDE_CLIENT))
 		return;
-	take_late_denial(c);
 	if (c->lane[SIDE_UPSTREAM].ready || c->lane[SIDE_UPSTREAM].hup)
 		pump(c, SIDE_UPSTREAM);
 }
@@ -371,6 +380,8 @@ void conn_promote(struct conn *c)
 {
 	const struct lane *down = &c->lane[SIDE_UPSTREAM];
 
+	if (c->judge)
+		abort(); /* the kernel would carry what is not judged */
 	c->settled = true;
 	flow_set_carried(c->rec, SIDE_UPSTREAM, down->read, down->written);
 	if (flow_insert(c->w->shared->fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM]) != 0)
@@ -668,6 +679,25 @@ bool conn_bad_again(struct conn *c)
 	return false;
 }
 
+/* ---- who owns the verdict ---- */
+
+/*
+ * The one place where user space begins to judge. It must own the verdict: without the kernel path it
+ * always does, with it the record says so, which the program changes or user space takes over.
+ */
+static bool begin_judging(struct conn *c)
+{
+	if (c->judge || (c->in_map[SIDE_CLIENT] && flow_state(c->rec) != FLOW_LOOK))
+		abort(); /* two judges */
+	c->judge = malloc(sizeof(*c->judge));
+	if (!c->judge) {
+		conn_close(c, REASON_LIMIT, true);
+		return false;
+	}
+	judge_init(c->judge);
+	return true;
+}
+
 static void take_kernel_verdict(struct conn *c)
 {
 	const struct flow_verdict *v = &c->rec->v;
@@ -678,18 +708,24 @@ static void take_kernel_verdict(struct conn *c)
 		rule_decided(c, v->rule);
 	else
 		set_rule(c, 0);
-	c->requests_counted = 1;
 	c->name_len = v->name_len;
 	memcpy(c->name, v->name, v->name_len);
 	c->name[c->name_len] = '\0';
 	c->w->stats.verdicts_kernel++;
 }
 
-/* It denied the first flight, of which nothing was passed up. */
-static bool kernel_denied(const struct conn *c)
+/* What follows the first flight is user space's to judge, until nothing is left. */
+static void allow_as_kernel(struct conn *c)
 {
-	return c->in_map[SIDE_CLIENT] && flow_state(c->rec) == FLOW_DENY &&
-	       flow_passed(c->rec, SIDE_CLIENT) == 0;
+	const struct flow_verdict *v = &c->rec->v;
+
+	take_kernel_verdict(c);
+	if (!begin_judging(c))
+		return;
+	judge_resume(c->judge, v->proto, v->name, v->name_len, v->body_len);
+	c->requests = c->judge->requests;
+	c->judged = v->look_at;
+	find_destination(c);
 }
 
 static void deny_as_kernel(struct conn *c)
@@ -701,17 +737,11 @@ static void deny_as_kernel(struct conn *c)
 /* The client went before it had said enough. */
 static void client_gone(struct conn *c)
 {
-	unsigned proto = c->judge ? c->judge->proto : PROTO_NONE;
-
-	if (kernel_denied(c)) { /* while we read: a FIN is told of before the bytes in its segment */
-		deny_as_kernel(c);
-		return;
-	}
-	c->proto = proto;
+	c->proto = c->judge->proto;
 	conn_close(c,
-		   proto == PROTO_TLS  ? REASON_BAD_TLS :
-		   proto == PROTO_HTTP ? REASON_BAD_HTTP :
-					 REASON_NOT_TLS,
+		   c->proto == PROTO_TLS  ? REASON_BAD_TLS :
+		   c->proto == PROTO_HTTP ? REASON_BAD_HTTP :
+					    REASON_NOT_TLS,
 		   false);
 }
 
@@ -720,14 +750,6 @@ static void look_at_first(struct conn *c)
 	enum judge_word word;
 	bool ended;
 
-	if (!c->judge) {
-		c->judge = malloc(sizeof(*c->judge));
-		if (!c->judge) {
-			conn_close(c, REASON_LIMIT, true);
-			return;
-		}
-		judge_init(c->judge);
-	}
 	word = pump_first(c, &ended);
 	if (word == JUDGE_NAMED)
 		judged_name(c);
@@ -737,21 +759,41 @@ static void look_at_first(struct conn *c)
 		client_gone(c);
 }
 
+/* The program has said what it has to say: allowed, or denied. */
+static bool kernel_has_judged(const struct conn *c)
+{
+	uint32_t state = c->in_map[SIDE_CLIENT] && !c->judge ? flow_state(c->rec) : FLOW_NEW;
+
+	return state == FLOW_DENY || (state == FLOW_LOOK && c->rec->v.look_at != 0);
+}
+
+/*
+ * May user space begin? The program has passed the flight up, or the socket has news that the program
+ * has not: TCP tells of an end, of a failure and of urgent data before the program has run. Then
+ * the verdict is taken over, unless the program is quicker.
+ */
+static bool is_ours_to_judge(struct conn *c)
+{
+	const struct lane *l = &c->lane[SIDE_CLIENT];
+
+	if (!c->in_map[SIDE_CLIENT])
+		return true;
+	if ((l->hup || l->ready) && flow_hand_on(c->rec, FLOW_NEW, FLOW_LOOK))
+		return true;
+	return flow_state(c->rec) == FLOW_LOOK && c->rec->v.look_at == 0;
+}
+
 /* What is known by now? */
 static void look_for_verdict(struct conn *c)
 {
-	uint32_t state = c->in_map[SIDE_CLIENT] ? flow_state(c->rec) : FLOW_LOOK;
-
-	if (kernel_denied(c)) { /* even if we have tried to read: a socket may be readable before */
-		deny_as_kernel(c);
-	} else if (c->judge || (state == FLOW_LOOK && (!c->rec || c->rec->v.look_at == 0))) {
+	if (!c->judge && is_ours_to_judge(c) && !begin_judging(c))
+		return;
+	if (c->judge)
 		look_at_first(c);
-	} else if (state != FLOW_NEW) {
-		take_kernel_verdict(c);
-		find_destination(c);
-	} else if (c->lane[SIDE_CLIENT].hup || c->lane[SIDE_CLIENT].ready) {
-		look_at_first(c); /* not for bytes: it has ended or failed */
-	}
+	else if (kernel_has_judged(c) && flow_state(c->rec) == FLOW_DENY)
+		deny_as_kernel(c);
+	else if (kernel_has_judged(c))
+		allow_as_kernel(c);
 }
 
 /* ---- events ---- */
@@ -867,7 +909,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (c->state == CONN_HELLO)
 		look_for_verdict(c);
-	else if (c->state == CONN_OPEN && !take_late_denial(c) && pump(c, SIDE_CLIENT))
+	else if (c->state == CONN_OPEN && pump(c, SIDE_CLIENT))
 		pump(c, SIDE_UPSTREAM);
 }
 
@@ -906,7 +948,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		if (c->dying)
 			conn_close(c, c->why_dying, true);
 		else if (c->why_late)
-			conn_answer(c);
+			on_late_look(c);
 		else
 			on_idle_look(c);
 		return;
@@ -934,8 +976,7 @@ void conn_event(struct conn *c, int side)
 		look_for_verdict(c);
 		return;
 	case CONN_OPEN:
-		if (!take_late_denial(c))
-			pump(c, side);
+		pump(c, side);
 		return;
 	case CONN_RESOLVE:
 	case CONN_CONNECT:
@@ -955,12 +996,8 @@ static uint32_t flow_group(const struct conn *c)
    means something else in the next. */
 void conn_policy_ends(struct conn *c)
 {
-	uint32_t state = c->in_map[SIDE_CLIENT] ? flow_state(c->rec) : FLOW_NEW;
-
-	if (c->state == CONN_HELLO && !c->judge && state != FLOW_NEW && state != FLOW_LOOK)
+	if (c->state == CONN_HELLO && kernel_has_judged(c))
 		look_for_verdict(c);
-	else if (c->state == CONN_OPEN && !take_late_denial(c))
-		count_requests(c);
 }
 
 /* What the policy would say of this connection if it began now: REASON_OK, or why not. */

@@ -60,9 +60,8 @@ struct conn {
 	struct event retry; /* soon, for what the kernel has not finished */
 	struct lane lane[SIDE_COUNT];
 
-	struct judge *judge; /* while user space judges */
-	bool opaque;	     /* nothing more to judge */
-	bool watch_answer;   /* an Upgrade was sent: look for 101 */
+	struct judge *judge; /* while user space owns the verdict; then nothing is left to judge */
+	uint64_t judged;     /* of the client's bytes: so many the kernel has judged */
 	bool dying;	     /* the upstream was reset: RST follows its last bytes */
 	unsigned why_dying;
 	int broken, error;   /* the side whose socket failed, and how: an errno */
@@ -77,7 +76,7 @@ struct conn {
 	unsigned reason;
 	bool kernel_verdict, counted, connected, enforced, logged, allowed;
 	bool on_trial; /* the rule that speaks last has enforce = no */
-	uint64_t requests, requests_counted;
+	uint64_t requests;
 
 	struct resolver_query *query;
 	bool resolved; /* the name server was asked, or its answer remembered */
@@ -116,10 +115,11 @@ bool conn_bad_again(struct conn *c);
 /* The upstream has failed, with this errno; after_fin: it had ended its stream. What it said before
    goes to the client, then RST. false: gone. */
 bool conn_upstream_gone(struct conn *c, int error, bool after_fin);
-/* The upstream has ended and a late denial waits: says it and closes. */
+/* A denial of an open connection has its place now: says it and closes. The server's answer is
+   open: closes without a word. */
 void conn_answer(struct conn *c);
-/* The flow is worth it: the upstream's socket goes into the map too, and the kernel carries. Pump
-   both sides then. */
+/* The flow is worth it, and nothing of it is left to judge: the upstream's socket goes into the map
+   too, and the kernel carries. Pump both sides then. */
 void conn_promote(struct conn *c);
 /* SO_ERROR, which is gone then: 0 or an errno. */
 int conn_socket_error(const struct conn *c, int side);
@@ -134,7 +134,7 @@ bool pump(struct conn *c, int side);
 bool pump_pending(const struct conn *c, int side);
 /* Judges and moves the client's bytes before there is an upstream: fills lane[SIDE_CLIENT]. */
 enum judge_word pump_first(struct conn *c, bool *ended);
-/* Bytes of lane [SIDE_CLIENT] that are judged by user space are allowed now. */
+/* What user space has judged of lane [SIDE_CLIENT] is allowed now. */
 void pump_clear(struct conn *c);
 void pump_free(struct conn *c);
 void pump_retry(struct conn *c); /* look again in a millisecond */

@@ -7,9 +7,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-
-/* Of a handshake record after the hello: so many bytes tell whether it could be another. */
-#define SECOND_HELLO_PEEK 5
+#define ANSWER_PIECE 65536 /* bytes of the server's that tls_answer_feed() looks at in one go */
 
 static SSL_CTX *ssl_ctx;
 
@@ -198,78 +196,48 @@ static int feed_hello(struct judge *j, const uint8_t *data, size_t len)
 	j->missing = !h.has_name;
 	if (first && h.has_name && !take_name(j, h.name))
 		return bad(j, REASON_BAD_NAME);
-	return named(j, used, JUDGE_RECORDS);
+	return named(j, used, first ? JUDGE_RECORDS : JUDGE_OPAQUE); /* there is no third */
 }
 
 /* ---- TLS records after the hello ---- */
 
-/* As tls_may_be_hello() in bpf/hello.h, for a record of which only the first bytes are here. */
-static bool could_be_hello(struct judge *j, const uint8_t *payload, size_t record)
-{
-	if (!(j->seen & TLS_SEEN_CCS))
-		return payload[0] == HELLO_TYPE;
-	if (j->seen & TLS_SEEN_SEALED)
-		return true;
-	if (payload[0] != HELLO_TYPE)
-		return false;
-	j->seen |= TLS_SEEN_SEALED;
-	return record <= SECOND_HELLO_PEEK || (payload[1] <= 2 && payload[4] == TLS_MAJOR) ||
-	       ((size_t)payload[1] << 16 | (size_t)payload[2] << 8 | payload[3]) +
-			       HELLO_HEADER_LEN == record;
-}
-
-/* At a record boundary. JUDGE_MORE with *cleared == 0: the header is not all here. */
 static int feed_records(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
 {
-	size_t record, peek;
+	uint32_t n = 0;
+	struct rd in;
 
-	if (data[0] == TLS_APPLICATION_DATA) {
+	rd_init(&in, data, (uint32_t)len);
+	switch (tls_follow(&j->follow, in, j->answered.word, &n)) {
+	case TLS_FOLLOW_MORE:
+	case TLS_FOLLOW_WAIT:
+		return JUDGE_MORE;
+	case TLS_FOLLOW_PASS:
+		*cleared = n;
+		return JUDGE_MORE;
+	case TLS_FOLLOW_HELLO:
+		return feed_hello(j, data, len);
+	case TLS_FOLLOW_OPAQUE:
 		j->state = JUDGE_OPAQUE;
 		return JUDGE_MORE;
 	}
-	if (data[0] < TLS_CHANGE_CIPHER_SPEC || data[0] > TLS_HANDSHAKE || (len >= 2 && data[1] != 3))
-		return bad(j, REASON_BAD_TLS);
-	if (len < TLS_HEADER_LEN)
-		return JUDGE_MORE;
-	record = (size_t)data[3] << 8 | data[4];
-	if (record == 0 || record > TLS_SEALED_MAX)
-		return bad(j, REASON_BAD_TLS);
-	if (data[0] == TLS_HANDSHAKE) {
-		peek = record < SECOND_HELLO_PEEK ? record : SECOND_HELLO_PEEK;
-		if (len < TLS_HEADER_LEN + peek)
-			return JUDGE_MORE;
-		if (could_be_hello(j, data + TLS_HEADER_LEN, record))
-			return feed_hello(j, data, len);
-	}
-	if (data[0] == TLS_CHANGE_CIPHER_SPEC)
-		j->seen |= TLS_SEEN_CCS;
-	*cleared = TLS_HEADER_LEN;
-	j->left = record;
-	j->state = JUDGE_RECORD;
-	return JUDGE_MORE;
+	return bad(j, REASON_BAD_TLS);
 }
 
 /* ---- HTTP ---- */
 
 static enum judge_state after_request(const struct judge *j)
 {
-	switch (j->upgrade) {
-	case UPGRADE_ASKED:
-		return JUDGE_UPGRADE;
-	case UPGRADE_GRANTED:
-		return JUDGE_OPAQUE;
-	case UPGRADE_NONE:
-	case UPGRADE_REFUSED:
-		break;
-	}
-	return JUDGE_HEAD;
+	if (j->switched)
+		return JUDGE_SWITCHED;
+	return answers_undecided(&j->answers) ? JUDGE_UPGRADE : JUDGE_HEAD;
 }
 
-/* Only with the first request is it sure that the answer which comes next is the answer to it. */
-static enum judge_state after_head(struct judge *j, const struct http *h)
+/* The request is let go. */
+static enum judge_state after_head(struct judge *j)
 {
-	if (h->upgrade && j->requests == 1)
-		j->upgrade = UPGRADE_ASKED;
+	const struct http *h = &j->request;
+
+	answers_expect(&j->answers, h->head, h->upgrade);
 	if (h->body == HTTP_BODY_CHUNKED)
 		return JUDGE_CHUNKS;
 	return h->body_len ? JUDGE_BODY : after_request(j);
@@ -325,7 +293,8 @@ static int feed_head(struct judge *j, const uint8_t *data, size_t len)
 	}
 	j->left = h.body_len;
 	http_chunks_init(&j->chunks);
-	return named(j, h.used, after_head(j, &h));
+	j->request = h;
+	return named(j, h.used, JUDGE_HEAD);
 }
 
 static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
@@ -336,6 +305,53 @@ static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t 
 	case PARSE_OK:
 		j->state = after_request(j);
 	}
+	return JUDGE_MORE;
+}
+
+/* ---- another protocol ---- */
+
+/* RFC 9113 3.4: HTTP/2, whose requests nobody would judge. */
+static const char http2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/* The first bytes of a record that begins with a hello: TLS, whose name nobody would judge. */
+static bool agrees_with_hello(size_t at, uint8_t b)
+{
+	switch (at) {
+	case 0:
+		return b == TLS_HANDSHAKE;
+	case 1:
+		return b == TLS_MAJOR;
+	case TLS_HEADER_LEN:
+		return b == HELLO_TYPE;
+	}
+	return true;
+}
+
+/*
+ * What is switched to is opaque, but HTTP/2 and TLS are never let in, whatever the server calls them.
+ * Their first bytes go on, for in another protocol they may be all that is said; the one with which
+ * they are complete does not.
+ */
+static int feed_switched(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
+{
+	size_t last, n;
+	bool http2;
+
+	for (n = 0; n < len; n++) {
+		if (j->matched == 0)
+			j->first = data[n];
+		http2 = j->first == (uint8_t)http2_preface[0];
+		if (http2 ? data[n] != (uint8_t)http2_preface[j->matched] :
+			    !agrees_with_hello(j->matched, data[n])) {
+			j->state = JUDGE_OPAQUE;
+			break;
+		}
+		last = http2 ? sizeof(http2_preface) - 2 : TLS_HEADER_LEN;
+		*cleared = n;
+		if (j->matched++ == last)
+			return bad(j, REASON_BAD_HTTP);
+	}
+	*cleared = n;
 	return JUDGE_MORE;
 }
 
@@ -383,9 +399,6 @@ static int step(struct judge *j, const uint8_t *data, size_t len, size_t *cleare
 		return feed_first(j, data, len);
 	case JUDGE_RECORDS:
 		return feed_records(j, data, len, cleared);
-	case JUDGE_RECORD:
-		*cleared = take_left(j, len, JUDGE_RECORDS);
-		return JUDGE_MORE;
 	case JUDGE_HEAD:
 		return feed_head(j, data, len);
 	case JUDGE_BODY:
@@ -395,6 +408,8 @@ static int step(struct judge *j, const uint8_t *data, size_t len, size_t *cleare
 		return feed_chunks(j, data, len, cleared);
 	case JUDGE_UPGRADE:
 		return JUDGE_MORE;
+	case JUDGE_SWITCHED:
+		return feed_switched(j, data, len, cleared);
 	case JUDGE_OPAQUE:
 		*cleared = len;
 		return JUDGE_MORE;
@@ -421,20 +436,63 @@ enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, siz
 
 size_t judge_go_on(struct judge *j)
 {
-	j->state = j->next;
+	j->state = j->proto == PROTO_HTTP ? after_head(j) : j->next;
 	return j->held;
 }
 
-bool judge_answer(struct judge *j, const uint8_t *data, size_t len)
+/* true: what the client said may be judged otherwise than before. */
+static bool tls_answered(struct judge *j, const uint8_t *data, size_t len)
 {
-	enum answer_word word = answer_feed(&j->answer, data, len);
+	uint32_t before = j->answered.word;
+	struct rd in;
 
-	if (word == ANSWER_MORE)
-		return false;
-	j->upgrade = word == ANSWER_SWITCHES ? UPGRADE_GRANTED : UPGRADE_REFUSED;
-	if (j->state == JUDGE_UPGRADE) /* else the request itself goes on */
+	for (size_t off = 0, n; off < len; off += n) {
+		n = len - off < ANSWER_PIECE ? len - off : ANSWER_PIECE;
+		rd_init(&in, data + off, (uint32_t)n);
+		tls_answer_feed(&j->answered, in);
+	}
+	if (j->answered.word == TLS_ANSWER_FINAL && j->state == JUDGE_RECORDS)
+		j->state = JUDGE_OPAQUE;
+	return j->answered.word != before;
+}
+
+static bool http_answered(struct judge *j, const uint8_t *data, size_t len)
+{
+	bool waited = j->state == JUDGE_UPGRADE;
+	size_t used;
+
+	j->switched |= answers_feed(&j->answers, data, len, &used) == ANSWERS_SWITCHED;
+	if (waited)
 		j->state = after_request(j);
-	return true;
+	return waited && j->state != JUDGE_UPGRADE;
+}
+
+bool judge_answered(struct judge *j, const uint8_t *data, size_t len)
+{
+	switch (j->proto) {
+	case PROTO_TLS:
+		return tls_answered(j, data, len);
+	case PROTO_HTTP:
+		return http_answered(j, data, len);
+	}
+	return false;
+}
+
+bool judge_between(const struct judge *j)
+{
+	return j->proto == PROTO_HTTP ? answers_between(&j->answers) :
+	       j->proto == PROTO_TLS  ? tls_answer_between(&j->answered) :
+					false;
+}
+
+uint64_t judge_skippable(const struct judge *j)
+{
+	return j->proto == PROTO_HTTP ? answers_skippable(&j->answers) : 0;
+}
+
+void judge_skip(struct judge *j, uint64_t n)
+{
+	answers_skip(&j->answers, n);
 }
 
 void judge_init(struct judge *j)
@@ -443,20 +501,17 @@ void judge_init(struct judge *j)
 }
 
 void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t name_len,
-		  uint64_t body_left, unsigned tls_seen)
+		  uint64_t body_len)
 {
 	judge_init(j);
-	j->seen = tls_seen;
 	j->proto = proto;
 	memcpy(j->name, name, name_len);
 	j->name[name_len] = '\0';
 	j->name_len = name_len;
 	j->requests = proto == PROTO_HTTP;
-	j->left = body_left;
-	if (proto == PROTO_TLS)
-		j->state = JUDGE_RECORDS;
-	else
-		j->state = body_left ? JUDGE_BODY : JUDGE_HEAD;
+	j->left = body_len;
+	j->request.body_len = body_len;
+	j->state = proto == PROTO_HTTP ? after_head(j) : JUDGE_RECORDS;
 }
 
 int judge_setup(void)

@@ -5,7 +5,9 @@
  * hellos; the strict parsers of bpf/ must agree with it. Bytes only: no sockets, no policy.
  *
  * Feed it what has not been cleared yet, from its first byte, as often as more has come. It
- * says how many of them may travel on, and stops at the first thing that needs an answer.
+ * says how many of them may travel on, and stops at the first thing that needs an answer. Behind a
+ * hello, and behind a request for another protocol, that depends on what the server says: it is
+ * fed that, too.
  */
 #ifndef SLUICE_SLOWPATH_JUDGE_H
 #define SLUICE_SLOWPATH_JUDGE_H
@@ -17,24 +19,22 @@
 #include "bpf/abi.h"
 #include "bpf/hello.h"
 #include "bpf/http.h"
-#include "slowpath/answer.h"
+#include "bpf/retry.h"
+#include "slowpath/answers.h"
 #include "slowpath/chunks.h"
 
 #define JUDGE_BYTES_MAX 65536 /* a hello or a head longer than this is none */
 
 enum judge_state {
 	JUDGE_FIRST,	/* nothing known yet */
-	JUDGE_RECORDS,	/* TLS: after the hello, at a record boundary */
-	JUDGE_RECORD,	/* TLS: inside a record that needs no look */
+	JUDGE_RECORDS,	/* TLS: after the hello; what comes depends on the server's answer */
 	JUDGE_HEAD,	/* HTTP: before a request head */
 	JUDGE_BODY,	/* HTTP: inside a body with a length */
 	JUDGE_CHUNKS,	/* HTTP: inside a chunked body */
 	JUDGE_UPGRADE,	/* HTTP: behind a request for another protocol, the answer is not here */
+	JUDGE_SWITCHED, /* HTTP: another protocol, of which the first bytes are still looked at */
 	JUDGE_OPAQUE,	/* nothing more to judge */
 };
-
-/* Another protocol was asked for, and what the server says to it. */
-enum judge_upgrade { UPGRADE_NONE, UPGRADE_ASKED, UPGRADE_GRANTED, UPGRADE_REFUSED };
 
 enum judge_word {
 	JUDGE_MORE,  /* all that can be said has been said */
@@ -48,7 +48,6 @@ struct judge {
 	unsigned reason;    /* REASON_*, with JUDGE_BAD */
 	unsigned requests;  /* HTTP heads */
 	unsigned version;   /* TLS: highest offered */
-	unsigned seen;	    /* TLS_SEEN_* of bpf/hello.h */
 	char name[NAME_BUF]; /* normalised, NUL-terminated; "" if there is none */
 	size_t name_len;
 	bool numeric; /* the name is an address literal or looks like a number */
@@ -63,25 +62,38 @@ struct judge {
 	struct http_walk head;
 	bool head_begun;
 
-	uint64_t left; /* of the record or body */
+	struct tls_answer answered; /* TLS: what the server has said */
+	struct tls_follow follow;   /* TLS: what the client has said behind its hello */
+	uint64_t left;		    /* HTTP: of the body */
 	struct http_chunks chunks;
-	enum judge_upgrade upgrade; /* by the first request, there is no other */
-	struct answer answer;	    /* UPGRADE_ASKED: to be read by judge_answer() */
-	size_t held;  /* bytes of the flight just named, cleared by judge_go_on() */
+	struct answers answers; /* HTTP: the server's, to the requests that were let go */
+	struct http request;	/* HTTP: the one just named, or the last */
+	bool switched;		/* HTTP: the server has granted another protocol */
+	uint8_t first;		/* HTTP: the first byte that the client says in it */
+	size_t matched;		/* HTTP: bytes that agree with what may not be said in it */
+
+	size_t held; /* bytes of the flight just named, cleared by judge_go_on() */
 	enum judge_state next;
 };
 
 void judge_init(struct judge *j);
-/* Goes on where the kernel stopped: `name` was judged there. */
+/* Goes on behind the first flight, which the kernel has judged: `name` was allowed there. */
 void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t name_len,
-		  uint64_t body_left, unsigned tls_seen);
+		  uint64_t body_len);
 
 /* *cleared: how many of the bytes may travel on now; 0 <= *cleared <= len. */
 enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, size_t *cleared);
 /* The name was allowed: the held flight is cleared. Returns its length. */
 size_t judge_go_on(struct judge *j);
-/* UPGRADE_ASKED: what the server says, from its first byte. true: that was the answer. */
-bool judge_answer(struct judge *j, const uint8_t *data, size_t len);
+/* The next bytes that the server said. true: what the client said and was held back may be judged
+   now, so judge_feed() is to be asked again. */
+bool judge_answered(struct judge *j, const uint8_t *data, size_t len);
+
+/* No answer of the server's is open, as far as it is known: something may be said in its place. */
+bool judge_between(const struct judge *j);
+/* So many of the next bytes of the server's need not be told but may be skipped. */
+uint64_t judge_skippable(const struct judge *j);
+void judge_skip(struct judge *j, uint64_t n);
 
 /* Once a process; 0 or -ENOMEM. */
 int judge_setup(void);

@@ -124,26 +124,18 @@ static void publish(struct conn *c, int side)
 
 /* ---- judging ---- */
 
+/* Nothing is left to judge: the kernel may carry. */
 static void judge_done(struct conn *c)
 {
-	c->opaque = true;
-	c->watch_answer = false;
 	free(c->judge);
 	c->judge = NULL;
-	if (c->in_map[SIDE_CLIENT]) {
-		flow_set_opaque(c->rec);
-		flow_set_hold(c->rec, SIDE_UPSTREAM, false);
-	}
+	if (c->in_map[SIDE_CLIENT] && !flow_hand_on(c->rec, FLOW_LOOK, FLOW_OPAQUE))
+		abort(); /* two judges */
 }
 
 void pump_clear(struct conn *c)
 {
 	c->lane[SIDE_CLIENT].cleared += (uint32_t)judge_go_on(c->judge);
-	if (c->judge->upgrade == UPGRADE_ASKED) {
-		c->watch_answer = true;
-		if (c->in_map[SIDE_CLIENT])
-			flow_set_hold(c->rec, SIDE_UPSTREAM, true);
-	}
 }
 
 /* Judges what the lane holds beyond `cleared`. */
@@ -181,42 +173,26 @@ static int judge_open(struct conn *c)
 			pump_clear(c);
 			break;
 		case JUDGE_BAD:
-			return conn_bad_again(c) ? CARRY_ON : CARRY_WAIT;
+			if (!conn_bad_again(c))
+				return CARRY_WAIT;
+			break;
 		}
 	}
 }
 
-/* How many of n bytes just read the kernel has judged already; begins judging at the rest. */
-static int prejudged(struct conn *c, size_t n, size_t *out)
+/* How many of the client's next n bytes need no judging: those that the kernel has judged, or all. */
+static size_t prejudged(const struct conn *c, size_t n)
 {
-	const struct flow_verdict *v;
-	uint64_t left;
+	uint64_t before = c->lane[SIDE_CLIENT].read;
+	uint64_t left = c->judged > before ? c->judged - before : 0;
 
-	*out = c->judge ? 0 : n;
-	if (c->judge || c->opaque || !c->in_map[SIDE_CLIENT] || flow_state(c->rec) != FLOW_LOOK)
-		return 0;
-	v = &c->rec->v;
-	left = v->look_at > c->lane[SIDE_CLIENT].read ? v->look_at - c->lane[SIDE_CLIENT].read : 0;
-	if (left >= n)
-		return 0;
-	c->judge = malloc(sizeof(*c->judge));
-	if (!c->judge)
-		return -ENOMEM;
-	judge_resume(c->judge, v->proto, v->name, v->name_len, v->body_left,
-		     v->tls_seen);
-	*out = (size_t)left;
-	return 0;
+	return !c->judge || left > n ? n : (size_t)left;
 }
 
-/* An Upgrade was asked for: 101 makes the connection opaque, anything else does not. */
-static void watch_answer(struct conn *c, const uint8_t *data, size_t n)
+/* What the server says decides on what the client may say, before either is carried on. */
+static void hear_server(struct conn *c, const uint8_t *data, size_t n)
 {
-	if (c->judge && !judge_answer(c->judge, data, n))
-		return;
-	c->watch_answer = false;
-	if (c->in_map[SIDE_CLIENT])
-		flow_set_hold(c->rec, SIDE_UPSTREAM, false);
-	if (!c->judge)
+	if (!c->judge || !judge_answered(c->judge, data, n))
 		return;
 	judge_open(c);
 	pump_retry(c); /* what was held back until now */
@@ -288,7 +264,7 @@ static int write_lane(struct conn *c, int side)
 	}
 	if (l->off == l->len)
 		lane_drop(l);
-	if (c->in_map[side] && l->pipe[0] >= 0) { /* from before it was put into the map */
+	if (r == CARRY_ON && l->pipe[0] >= 0) { /* from before there was something to look at */
 		r = pipe_out(c, side);
 		if (r == CARRY_ON)
 			pipe_done(c, side);
@@ -301,14 +277,12 @@ static int write_lane(struct conn *c, int side)
 static int take(struct conn *c, int side, const uint8_t *data, size_t n)
 {
 	struct lane *l = &c->lane[side];
-	size_t ready = n, sent = 0;
+	size_t ready = side == SIDE_CLIENT ? prejudged(c, n) : n, sent = 0;
 	int r;
 
-	if (side == SIDE_CLIENT && prejudged(c, n, &ready) != 0)
-		return CARRY_FAILED;
 	l->read += n;
-	if (side == SIDE_UPSTREAM && c->watch_answer)
-		watch_answer(c, data, n);
+	if (side == SIDE_UPSTREAM)
+		hear_server(c, data, n);
 	if (ready == n && l->len == 0) {
 		r = send_some(c, side, data, n, &sent);
 		if (r == CARRY_ON || r == CARRY_FAILED) {
@@ -375,11 +349,17 @@ static bool worth_reading(const struct conn *c, int side)
 	return l->ready || l->hup || (c->in_map[side] && flow_passed(c->rec, side) != l->read);
 }
 
+/* So many of the next bytes from `side` may be carried without a look at them. */
+static uint64_t unseen(const struct conn *c, int side)
+{
+	if (!c->judge)
+		return UINT64_MAX;
+	return side == SIDE_UPSTREAM ? judge_skippable(c->judge) : 0;
+}
+
 static bool splices(const struct conn *c, int side)
 {
-	bool judging = side == SIDE_CLIENT ? !c->opaque : c->watch_answer;
-
-	return c->lane[side].bulk && !c->in_map[side] && !judging;
+	return c->lane[side].bulk && !c->in_map[side] && unseen(c, side) >= BULK_MIN;
 }
 
 static int pump_copy(struct conn *c, int side)
@@ -398,7 +378,7 @@ static int pump_copy(struct conn *c, int side)
 		if (l->eof || !worth_reading(c, side))
 			return CARRY_WAIT;
 		if (l->len - l->cleared >= JUDGE_BYTES_MAX)
-			return CARRY_WAIT; /* held back until the answer to an Upgrade */
+			return CARRY_WAIT; /* held back until the server has answered */
 		if (!drained(c, side)) {
 			pump_retry(c);
 			return CARRY_WAIT;
@@ -418,7 +398,9 @@ static int pump_copy(struct conn *c, int side)
 static int pipe_in(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
-	ssize_t n = splice(c->fd[side], NULL, l->pipe[1], NULL, SPLICE_MAX,
+	uint64_t most = unseen(c, side);
+	ssize_t n = splice(c->fd[side], NULL, l->pipe[1], NULL,
+			   most < SPLICE_MAX ? (size_t)most : SPLICE_MAX,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 	l->ready = n > 0;
@@ -426,6 +408,8 @@ static int pipe_in(struct conn *c, int side)
 		return wait_or_fail(c, side);
 	if (n == 0)
 		return source_ended(c, side);
+	if (c->judge)
+		judge_skip(c->judge, (uint64_t)n);
 	l->in_pipe = (uint32_t)n;
 	l->read += (uint64_t)n;
 	c->reads++;
@@ -444,6 +428,8 @@ static int pump_splice(struct conn *c, int side)
 		return l->eof ? CARRY_WAIT : pump_copy(c, side);
 	for (int i = 0; i < ROUNDS && r == CARRY_ON; i++) {
 		r = pipe_out(c, side);
+		if (r == CARRY_ON && unseen(c, side) == 0)
+			break;
 		if (r == CARRY_ON)
 			r = l->eof ? CARRY_WAIT : pipe_in(c, side);
 	}
@@ -455,11 +441,25 @@ static int pump_splice(struct conn *c, int side)
 
 /* ---- the end of a lane ---- */
 
+/* A denial of an open connection waits until no answer of the server's is open, or none will come to
+   its end. true: it was said, the connection is gone. */
+static bool late_word(struct conn *c)
+{
+	const struct lane *l = &c->lane[SIDE_UPSTREAM];
+
+	if (c->dying || l->len || l->in_pipe || !(l->eof || judge_between(c->judge)))
+		return false;
+	conn_answer(c);
+	return true;
+}
+
 /* Passes the FIN on when everything before it was written. false: the connection is gone. */
 static bool finish(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 
+	if (side == SIDE_UPSTREAM && c->why_late && late_word(c))
+		return false;
 	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe)
 		return true;
 	if (!drained(c, side)) {
@@ -470,10 +470,6 @@ static bool finish(struct conn *c, int side)
 	l->shut = true;
 	if (side == SIDE_UPSTREAM && c->dying) {
 		conn_close(c, c->why_dying, true);
-		return false;
-	}
-	if (side == SIDE_UPSTREAM && c->why_late) {
-		conn_answer(c);
 		return false;
 	}
 	if (!c->lane[!side].shut) {
@@ -521,7 +517,7 @@ bool pump(struct conn *c, int side)
 		pump_next_turn(c);
 	else if (pump_pending(c, side))
 		conn_watch_room(c, !side);
-	if (!c->settled && c->reads >= PROMOTE_READS && !c->why_late && !c->dying) {
+	if (!c->settled && !c->judge && c->reads >= PROMOTE_READS && !c->dying) {
 		conn_promote(c);
 		return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM); /* what came meanwhile */
 	}

@@ -50,25 +50,6 @@ static void begin_judge(struct judge *j, const uint8_t *data, size_t size, size_
 
 /* ---- TLS ---- */
 
-/* What the kernel takes for whole records without a hello the user path must clear. */
-static void compare_records(struct judge *j, const uint8_t *data, size_t size, size_t used)
-{
-	__u32 seen = 0, next;
-	size_t cleared;
-	struct rd in;
-
-	rd_init(&in, data, (__u32)size);
-	rd_skip(&in, (__u32)used);
-	next = (__u32)tls_records(in, &seen);
-	if (next == TLS_LOOK)
-		return;
-	judge_go_on(j);
-	if (judge_feed(j, data + used, size - used, &cleared) != JUDGE_MORE ||
-	    cleared != size - used || (next == TLS_OPAQUE) != (j->state == JUDGE_OPAQUE) ||
-	    (next == TLS_BOUNDARY && (j->state != JUDGE_RECORDS || j->seen != seen)))
-		abort();
-}
-
 /* A hello in one piece, as the kernel has it. */
 static void compare_hello(const uint8_t *data, size_t size, const struct hello *h)
 {
@@ -85,7 +66,6 @@ static void compare_hello(const uint8_t *data, size_t size, const struct hello *
 		abort();
 	if (h->has_name)
 		same_name(&j, name, len);
-	compare_records(&j, data, size, h->used);
 }
 
 /* A hello out of any records, as the user path has it. */

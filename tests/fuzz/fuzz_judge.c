@@ -9,8 +9,8 @@
 #include "slowpath/judge.h"
 #include "tests/fuzz/tls_repair.h"
 
-#define ANSWER_LEN 13
 #define NAMES_MAX 8
+#define SERVER_HELLO_LEN 43
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,11 +53,25 @@ static void allow(struct outcome *o)
 	o->cleared += judge_go_on(j);
 }
 
-/* cuts: 0 for none; upgraded: what the server says to an Upgrade. */
+/* Yes to an Upgrade and a HelloRetryRequest, or no to both. */
+static void hear(struct judge *j, bool yes)
+{
+	static const char *const upgrade[2] = { "HTTP/1.1 200 OK\r\n\r\n",
+						      "HTTP/1.1 101 x\r\n\r\n" };
+	uint8_t hello[SERVER_HELLO_LEN] = { TLS_HANDSHAKE, 3, 3, 0, 38, 2, 0, 0, 34, 3, 3 };
+
+	for (uint32_t i = 0; yes && i < HELLO_RANDOM_LEN; i++)
+		hello[11 + i] = (uint8_t)tls_retry_byte(i);
+	if (j->proto == PROTO_TLS)
+		judge_answered(j, hello, sizeof(hello));
+	else
+		judge_answered(j, (const uint8_t *)upgrade[yes], strlen(upgrade[yes]));
+}
+
+/* cuts: 0 for none; upgraded: what the server says, see hear(). */
 static void converse(const uint8_t *data, size_t size, uint32_t cuts, bool upgraded,
 		     struct outcome *o)
 {
-	static const char answers[2][ANSWER_LEN + 1] = { "HTTP/1.1 200 ", "HTTP/1.1 101 " };
 	size_t have = cuts ? 1 : size, n;
 
 	memset(o, 0, sizeof(*o));
@@ -69,10 +83,12 @@ static void converse(const uint8_t *data, size_t size, uint32_t cuts, bool upgra
 		o->cleared += n;
 		if (o->last == JUDGE_BAD)
 			return;
-		if (o->last == JUDGE_NAMED)
+		if (o->last == JUDGE_NAMED) {
 			allow(o);
-		else if (o->end.state == JUDGE_UPGRADE)
-			judge_answer(&o->end, (const uint8_t *)answers[upgraded], ANSWER_LEN);
+			if (o->end.proto == PROTO_TLS) /* now, wherever the flight is cut */
+				hear(&o->end, upgraded);
+		} else if (o->end.state == JUDGE_UPGRADE)
+			hear(&o->end, upgraded);
 		else if (have == size)
 			return;
 		else
@@ -88,7 +104,8 @@ static void compare(const struct outcome *a, const struct outcome *b)
 
 	if (a->n != b->n || a->cleared != b->cleared || a->last != b->last ||
 	    a->end.state != b->end.state || a->end.reason != b->end.reason ||
-	    a->end.seen != b->end.seen || a->end.left != b->end.left ||
+	    memcmp(&a->end.follow, &b->end.follow, sizeof(a->end.follow)) != 0 ||
+	    a->end.left != b->end.left ||
 	    a->end.version != b->end.version || a->end.proto != b->end.proto)
 		abort();
 	for (unsigned i = 0; i < n; i++)

@@ -19,7 +19,7 @@ seed_folders() {
 dictionary() {
 	case $2 in
 	differential | judge) cat "$1/fuzz/tls.dict" "$1/fuzz/http.dict" ;;
-	hello | records) cat "$1/fuzz/tls.dict" ;;
+	hello | retry) cat "$1/fuzz/tls.dict" ;;
 	http | chunks) cat "$1/fuzz/http.dict" ;;
 	answers) cat "$1/fuzz/http.dict" "$1/fuzz/answers.dict" ;;
 	ini) cat "$1/fuzz/ini.dict" ;;

@@ -5,11 +5,14 @@
 
 #include "bpf/abi.h"
 #include "bpf/loop.h"
+#include "bpf/retry.h"
 
 struct parsed {
 	__u32 hello, hello_used, max_version, sni_off, sni_end;
-	__u32 records, seen; /* seen: in and out */
-	__u32 head, head_used, host_off, host_end, port, upgrade, chunked;
+	struct tls_answer answer; /* in and out */
+	struct tls_follow follow; /* in and out */
+	__u32 followed, passed;
+	__u32 head, head_used, host_off, host_end, port, upgrade, chunked, head_method;
 	__u64 body_len;
 	__u32 name, name_len;
 	__u32 group, rule_port; /* in */

@@ -18,7 +18,6 @@ enum end {
 	OPEN,	    /* in the middle of an answer, or one is missing */
 	UNFOLLOWED, /* until close, or lost */
 	SWITCHED,
-	REFUSED,
 };
 
 /*
@@ -110,17 +109,18 @@ static const struct stream streams[] = {
 	{ "w", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n", OPEN },
 	{ "w", "HTTP/1.1 101 Switching Protocols\nUpgrade: x\n\n", UNFOLLOWED },
 	{ "w", "HTTP/1.1 101 x\r\nContent-Length: 5\r\n\r\n", UNFOLLOWED },
-	{ "g", SWITCH, REFUSED },
-	{ "h", SWITCH, REFUSED },
-	{ "c", SWITCH, REFUSED },
-	{ "c", "HTTP/1.1 101\r", REFUSED },
-	{ "c", "HTTP/1.1 100 Continue\r\n\r\n" SWITCH, REFUSED },
+	{ "g", SWITCH, UNFOLLOWED },
+	{ "h", SWITCH, UNFOLLOWED },
+	{ "c", SWITCH, BETWEEN },
+	{ "c", "HTTP/1.1 101\r", OPEN },
+	{ "c", "HTTP/1.1 100 Continue\r\n\r\n" SWITCH, BETWEEN },
+	{ "c", SWITCH "x", UNFOLLOWED },
 	{ "c", FIVE "hello", BETWEEN },
-	{ "gc", FIVE "hello" SWITCH "x", REFUSED },
-	{ "cg", SWITCH, REFUSED },
-	{ "wg", SWITCH, REFUSED }, /* would take the second request for the other protocol */
-	{ "wg", FIVE "hello" SWITCH, REFUSED },
-	{ "w", "HTTP/1.0 101 Switching Protocols\r\n\r\n", REFUSED },
+	{ "gc", FIVE "hello" SWITCH, BETWEEN },
+	{ "cg", SWITCH, OPEN },
+	{ "wg", SWITCH, UNFOLLOWED }, /* would take the second request for the other protocol */
+	{ "wg", FIVE "hello" SWITCH, UNFOLLOWED },
+	{ "w", "HTTP/1.0 101 Switching Protocols\r\n\r\n", UNFOLLOWED },
 	{ "", SWITCH, UNFOLLOWED },
 	/* two lengths, two framings */
 	{ "g", OK "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", UNFOLLOWED },
@@ -193,8 +193,8 @@ static enum answers_word feed(struct answers *a, const char *bytes, size_t len, 
 
 static enum end end_of(const struct answers *a, enum answers_word word)
 {
-	if (word != ANSWERS_GO_ON)
-		return word == ANSWERS_SWITCHED ? SWITCHED : REFUSED;
+	if (word == ANSWERS_SWITCHED)
+		return SWITCHED;
 	if (answers_between(a))
 		return BETWEEN;
 	return answers_skippable(a) == ANSWERS_SKIP_ALL ? UNFOLLOWED : OPEN;
@@ -229,8 +229,7 @@ static void check_cuts(const struct stream *s)
 	for (size_t cut = 0; cut <= len; cut++) {
 		parts = begin(s->asked);
 		CHECK(follow(&parts, s, cut, cut ? len : 1, &at) == end);
-		/* of an answer that began in an earlier piece some is gone */
-		CHECK(at == used || (end == REFUSED && at > used));
+		CHECK(at == used);
 		CHECK(parts.state == whole.state && parts.waiting == whole.waiting &&
 		      parts.left == whole.left);
 	}
@@ -274,13 +273,6 @@ static void test_where_another_protocol_begins(void)
 	CHECK(feed_text(&a, "HTTP/1.1 100 x\r\n\r\n" SWITCH "\x81", &used) == ANSWERS_SWITCHED);
 	CHECK(used == strlen("HTTP/1.1 100 x\r\n\r\n" SWITCH));
 	CHECK(feed_text(&a, FIVE "hello", &used) == ANSWERS_GO_ON && !answers_between(&a));
-	a = begin("gc");
-	CHECK(feed_text(&a, FIVE "hello" SWITCH, &used) == ANSWERS_REFUSE);
-	CHECK(used == strlen(FIVE "hello"));
-	CHECK(feed_text(&a, FIVE "hello", &used) == ANSWERS_GO_ON && !answers_between(&a));
-	a = begin("gc");
-	CHECK(feed_text(&a, FIVE "helloHTTP/1.1 1", &used) == ANSWERS_GO_ON);
-	CHECK(feed_text(&a, "01 Switching", &used) == ANSWERS_REFUSE && used == 0);
 }
 
 /* Until the answer that counts has said its status. */

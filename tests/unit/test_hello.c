@@ -242,71 +242,6 @@ static void many(void)
 	free(corpus.at);
 }
 
-/* ---- behind the hello ---- */
-
-static int records(const char *bytes, size_t len, __u32 *state)
-{
-	struct rd r;
-
-	rd_init(&r, (const __u8 *)bytes, (__u32)len);
-	return tls_records(r, state);
-}
-
-static void after(int answer, __u32 state, __u32 then, const char *bytes, size_t len)
-{
-	CHECK(records(bytes, len, &state) == answer);
-	CHECK(state == then);
-}
-
-#define CCS "\x14\3\3\0\1\1"
-#define ALERT "\x15\3\3\0\2\1\0"
-#define KEYS "\x16\3\3\0\5\x10\0\0\1x"
-#define NOISE "\x16\3\3\0\x08zzzzzzzz"
-#define HELLO "\x16\3\3\0\x0a\1\0\1\0\3\3zzzz"
-#define DATA "\x17\3\3\x40\0"
-
-static void boundaries(void)
-{
-	after(TLS_BOUNDARY, 0, 0, EXTS(""));
-	after(TLS_BOUNDARY, 0, TLS_SEEN_CCS, EXTS(CCS));
-	after(TLS_BOUNDARY, 0, 0, EXTS(ALERT));
-	after(TLS_BOUNDARY, 0, 1, EXTS(KEYS CCS NOISE));
-	after(TLS_BOUNDARY, 1, 1, EXTS(NOISE));
-	after(TLS_BOUNDARY, 0, 1, EXTS(KEYS CCS NOISE NOISE)); /* NPN: NextProtocol and Finished */
-	after(TLS_OPAQUE, 0, 0, EXTS(DATA));
-	after(TLS_OPAQUE, 3, 3, EXTS(DATA "anything"));
-	after(TLS_OPAQUE, 0, 1, EXTS(KEYS CCS NOISE DATA));
-	after(TLS_LOOK, 0, 0, EXTS("\x17\3\3\0\0"));
-	after(TLS_LOOK, 0, 0, EXTS("\x17\3\3\x41\1"));
-	after(TLS_OPAQUE, 0, 0, EXTS("\x17\3\3\x41\0"));
-	after(TLS_LOOK, 0, 0, EXTS("\x18\3\3\0\1x"));
-	after(TLS_LOOK, 0, 0, EXTS("\x14\2\3\0\1\1"));
-	after(TLS_LOOK, 0, 0, EXTS("\x17\2\3\0\1\1"));
-	after(TLS_BOUNDARY, 0, 1, EXTS(CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS));
-	after(TLS_LOOK, 0, 0,
-	      EXTS(CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS CCS));
-	for (size_t cut = 1; cut < sizeof(KEYS CCS) - 1; cut++)
-		if (cut != sizeof(KEYS) - 1)
-			after(TLS_LOOK, 0, 0, KEYS CCS, cut);
-}
-
-static void second_hellos(void)
-{
-	after(TLS_LOOK, 0, 0, EXTS(HELLO));
-	after(TLS_LOOK, 0, 0, EXTS(CCS HELLO));
-	after(TLS_LOOK, 1, 1, EXTS(HELLO));
-	after(TLS_LOOK, 0, 0, EXTS("\x16\3\3\0\1\1"));	     /* one byte of it */
-	after(TLS_LOOK, 1, 1, EXTS("\x16\3\3\0\5\1\0\1\0\3")); /* its version is cut */
-	after(TLS_LOOK, 1, 1, EXTS("\x16\3\3\0\7\1\2\1\0\3zz")); /* more than 65536 of body */
-	after(TLS_BOUNDARY, 1, 3, EXTS("\x16\3\3\0\7\1\3\1\0\3zz"));
-	after(TLS_BOUNDARY, 1, 3, EXTS("\x16\3\3\0\7\1\0\1\0\4zz"));
-	after(TLS_LOOK, 1, 1, EXTS("\x16\3\3\0\7\1\0\0\3\4zz")); /* whole, of another version */
-	after(TLS_LOOK, 0, 0, EXTS("\x16\3\3\0\7\1\0\1\0\4zz")); /* in the clear: any first byte 1 */
-	/* nothing follows what began like a hello and was none, as far as it went */
-	after(TLS_LOOK, 3, 3, EXTS(NOISE));
-	after(TLS_LOOK, 1, 1, EXTS("\x16\3\3\0\7\1\3\1\0\3zz" NOISE));
-}
-
 int main(void)
 {
 	extensions();
@@ -315,7 +250,5 @@ int main(void)
 	fixed_parts();
 	framing();
 	many();
-	boundaries();
-	second_hellos();
 	TEST_DONE("test_hello");
 }

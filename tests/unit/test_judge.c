@@ -12,6 +12,17 @@
 static uint8_t flight[FLIGHT_MAX];
 static size_t flight_len;
 
+/* What the server says to the first hello; NULL: nothing. */
+static const char *server;
+static size_t server_len;
+
+#define SAYS(text) server = (text), server_len = sizeof(text) - 1
+#define SERVER_HELLO "\x16\3\3\0\x2a\2\0\0\x26\3\3"
+#define FINAL SERVER_HELLO "this is the random of a server..\0\x13\2\0"
+#define RETRY                                                                                      \
+	SERVER_HELLO "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"          \
+		     "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\2\0"
+
 static void put(const void *bytes, size_t n)
 {
 	memcpy(flight + flight_len, bytes, n);
@@ -91,6 +102,8 @@ static struct outcome converse(size_t step)
 			o.named++;
 			strcpy(o.name, j.name);
 			o.cleared += judge_go_on(&j);
+			if (o.named == 1 && server)
+				judge_answered(&j, (const uint8_t *)server, server_len);
 			continue;
 		}
 		if (word == JUDGE_BAD) {
@@ -125,57 +138,83 @@ static void check_cuts(const char *name, unsigned named, unsigned reason, enum j
 static void test_tls(void)
 {
 	uint8_t noise[40] = { 7, 7 };
+	size_t waits;
 
 	for (size_t piece = 1; piece < 120; piece++) {
 		put_hello("Example.COM.", piece);
 		check_cuts("example.com", 1, 0, JUDGE_RECORDS, flight_len);
 	}
+	/* The server has not answered: early data goes on, a handshake record waits. */
 	put_hello("a.test", 500);
 	record(20, (const uint8_t *)"\1", 1);
 	record(23, noise, sizeof(noise));
+	check_cuts("a.test", 1, 0, JUDGE_RECORDS, flight_len);
+	put_hello("a.test", 500);
+	record(23, noise, sizeof(noise));
+	waits = flight_len;
+	put_hello("b.test", 500);
+	check_cuts("a.test", 1, 0, JUDGE_RECORDS, waits);
+
+	/* Its hello ends all reading. */
+	SAYS(FINAL);
+	put_hello("a.test", 500);
+	put_hello("b.test", 500);
 	put("anything", 8);
 	check_cuts("a.test", 1, 0, JUDGE_OPAQUE, flight_len);
 
-	/* HelloRetryRequest: a second hello with the same name, then data. */
+	/* HelloRetryRequest: a second hello with the same name, behind early data or not, then anything. */
+	SAYS(RETRY);
 	put_hello("a.test", 500);
 	record(20, (const uint8_t *)"\1", 1);
 	put_hello("A.test", 30);
-	record(23, noise, sizeof(noise));
+	put("anything", 8);
 	check_cuts("a.test", 2, 0, JUDGE_OPAQUE, flight_len);
-
-	/* TLS 1.2: an encrypted Finished behind ChangeCipherSpec. */
 	put_hello("a.test", 500);
-	record(22, (const uint8_t *)"\x10\0\0\1\0", 5);
-	record(20, (const uint8_t *)"\1", 1);
-	record(22, noise, sizeof(noise));
 	record(23, noise, sizeof(noise));
-	check_cuts("a.test", 1, 0, JUDGE_OPAQUE, flight_len);
+	record(20, (const uint8_t *)"\1", 1);
+	put_hello("a.test", 500);
+	check_cuts("a.test", 2, 0, JUDGE_OPAQUE, flight_len);
+	server = NULL;
 }
 
 static void test_tls_changed(void)
 {
+	uint8_t noise[40] = { 7, 7 };
+
+	SAYS(RETRY);
 	for (size_t piece = 1; piece < 120; piece += 7) {
 		size_t first;
 
 		put_hello("a.test", 500);
+		record(23, noise, sizeof(noise));
+		record(20, (const uint8_t *)"\1", 1);
 		first = flight_len;
 		put_hello("b.test", piece);
 		check_cuts("a.test", 1, REASON_NAME_CHANGED, JUDGE_RECORDS, first);
 	}
+	server = NULL;
 }
 
-/* Clients with NPN send NextProtocol and Finished, both sealed, behind ChangeCipherSpec. */
-static void test_tls_sealed(void)
+/* A second hello whose first record ends where the rest reads as a hello of its own. */
+static void test_tls_hidden(void)
 {
-	static const uint8_t noise[60] = "\xa7 is not the type of a hello";
-	size_t before;
+	static const uint8_t inner[] = "\1\0\0\x50\4\3 begins like a hello and is none";
+	size_t first;
 
+	SAYS(RETRY);
 	put_hello("a.test", 500);
 	record(20, (const uint8_t *)"\1", 1);
-	record(22, noise, sizeof(noise));
-	record(22, noise, 40);
-	before = flight_len;
-	check_cuts("a.test", 1, 0, JUDGE_RECORDS, before);
+	first = flight_len;
+	record(22, inner, sizeof(inner));
+	put_hello("a.test", 500);
+	check_cuts("a.test", 1, REASON_BAD_TLS, JUDGE_RECORDS, first);
+	/* and no record of another kind stands between its pieces */
+	put_hello("a.test", 500);
+	first = flight_len;
+	record(22, (const uint8_t *)"\1\0", 2);
+	record(20, (const uint8_t *)"\1", 1);
+	check_cuts("a.test", 1, REASON_BAD_TLS, JUDGE_RECORDS, first);
+	server = NULL;
 }
 
 static void test_tls_bad(void)
@@ -230,20 +269,18 @@ static void test_http_bad(void)
 	check_cuts("a.test", 1, REASON_BAD_HTTP, JUDGE_CHUNKS, first);
 }
 
-/* The answer in pieces of any length. */
-static void answered(struct judge *j, const char *text, bool known, enum judge_state state)
+/* The answer in pieces of any length; how the client's next byte is taken then. */
+static void answered(const struct judge *start, const char *text, enum judge_state state)
 {
-	struct judge start = *j;
+	struct judge j;
 
 	for (size_t step = strlen(text); step > 0; step--) {
-		bool word = false;
-
-		*j = start;
-		for (size_t off = 0, n; off < strlen(text) && !word; off += n) {
+		j = *start;
+		for (size_t off = 0, n; off < strlen(text); off += n) {
 			n = strlen(text) - off < step ? strlen(text) - off : step;
-			word = judge_answer(j, (const uint8_t *)text + off, n);
+			judge_answered(&j, (const uint8_t *)text + off, n);
 		}
-		CHECK(word == known && j->state == state);
+		CHECK(j.state == state);
 	}
 }
 
@@ -258,7 +295,7 @@ static void ask_for(struct judge *j, const char *headers, const char *body, enum
 	put_text(body);
 	judge_init(j);
 	CHECK(judge_feed(j, flight, flight_len, &n) == JUDGE_NAMED);
-	CHECK(judge_go_on(j) == head && j->upgrade == UPGRADE_ASKED);
+	CHECK(judge_go_on(j) == head);
 	if (*body)
 		CHECK(judge_feed(j, flight + head, flight_len - head, &n) == JUDGE_MORE &&
 		      n == flight_len - head);
@@ -266,8 +303,8 @@ static void ask_for(struct judge *j, const char *headers, const char *body, enum
 	flight_len = 0;
 }
 
-#define YES "HTTP/1.1 101 Switching Protocols\r\n"
-#define NO "HTTP/1.1 200 OK\r\n"
+#define YES "HTTP/1.1 101 Switching Protocols\r\n\r\n"
+#define NO "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 static void test_upgrade(void)
 {
@@ -280,15 +317,14 @@ static void test_upgrade(void)
 
 	ask_for(&j, "Upgrade: websocket\r\n", "", JUDGE_UPGRADE);
 	CHECK(judge_feed(&j, (const uint8_t *)"\x81\x05", 2, &n) == JUDGE_MORE && n == 0);
-	answered(&j, YES, true, JUDGE_OPAQUE);
+	answered(&j, YES, JUDGE_SWITCHED);
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
 		ask_for(&j, "Upgrade: websocket\r\n", "", JUDGE_UPGRADE);
-		answered(&j, refusals[i], true, JUDGE_HEAD);
+		answered(&j, refusals[i], JUDGE_HEAD);
 	}
 	ask_for(&j, "Upgrade: websocket\r\n", "", JUDGE_UPGRADE);
-	answered(&j, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nA: b\r\n\r\n", false,
-		 JUDGE_UPGRADE);
-	answered(&j, YES, true, JUDGE_OPAQUE);
+	answered(&j, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nA: b\r\n\r\n", JUDGE_UPGRADE);
+	answered(&j, "HTTP/1.1 100 Continue\r\n\r\n" YES, JUDGE_SWITCHED);
 }
 
 /* The server may want the body before it answers, and may answer before it has it. */
@@ -298,18 +334,70 @@ static void test_upgrade_with_body(void)
 	size_t n;
 
 	ask_for(&j, "Upgrade: x\r\nContent-Length: 3\r\n", "abc", JUDGE_UPGRADE);
-	answered(&j, NO, true, JUDGE_HEAD);
+	answered(&j, NO, JUDGE_HEAD);
 	ask_for(&j, "Upgrade: x\r\nTransfer-Encoding: chunked\r\n", "3\r\nabc\r\n0\r\n\r\n",
 		JUDGE_UPGRADE);
-	answered(&j, YES, true, JUDGE_OPAQUE);
+	answered(&j, YES, JUDGE_SWITCHED);
 	ask_for(&j, "Upgrade: x\r\nTransfer-Encoding: chunked\r\n", "3\r\nab", JUDGE_CHUNKS);
-	answered(&j, NO, true, JUDGE_CHUNKS);
+	judge_answered(&j, (const uint8_t *)NO, sizeof(NO) - 1);
 	CHECK(judge_feed(&j, (const uint8_t *)"c\r\n0\r\n\r\n", 8, &n) == JUDGE_MORE && n == 8);
 	CHECK(j.state == JUDGE_HEAD);
 	ask_for(&j, "Upgrade: x\r\nContent-Length: 3\r\n", "ab", JUDGE_BODY);
-	answered(&j, YES, true, JUDGE_BODY);
+	judge_answered(&j, (const uint8_t *)YES, sizeof(YES) - 1);
 	CHECK(judge_feed(&j, (const uint8_t *)"c\0", 2, &n) == JUDGE_MORE && n == 2);
 	CHECK(j.state == JUDGE_OPAQUE);
+}
+
+/* Behind a 101, in pieces of any length: how many bytes pass, and whether that is the end. */
+static void behind_switch(const char *bytes, size_t len, size_t passed, bool is_bad)
+{
+	enum judge_word word = JUDGE_MORE;
+	struct judge j;
+	size_t n, off;
+
+	for (size_t step = 1; step <= len; step++) {
+		ask_for(&j, "Upgrade: x\r\n", "", JUDGE_UPGRADE);
+		judge_answered(&j, (const uint8_t *)YES, sizeof(YES) - 1);
+		for (off = 0; off < len; off += n) {
+			size_t some = len - off < step ? len - off : step;
+
+			word = judge_feed(&j, (const uint8_t *)bytes + off, some, &n);
+			if (word == JUDGE_BAD) {
+				off += n;
+				break;
+			}
+			CHECK(n == some);
+		}
+		CHECK(off == passed && (word == JUDGE_BAD) == is_bad);
+		CHECK(!is_bad || j.reason == REASON_BAD_HTTP);
+	}
+}
+
+static void test_switched(void)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+	behind_switch("\x81\x05hello", 7, 7, false);
+	behind_switch("PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", 24, 24, false);
+	behind_switch("P", 1, 1, false);
+	behind_switch(preface, 24, 23, true);
+	behind_switch("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0", 27, 23, true);
+	behind_switch("\x16\3\1\2\0\1\0\1\xfc\3\3", 11, 5, true);
+	behind_switch("\x16\3\1\2\0\2\0\1\xfc\3\3", 11, 11, false);
+	behind_switch("\x16\4\1\2\0\1\0\1\xfc\3\3", 11, 11, false);
+}
+
+/* Every answer is followed, so that something of ours may come behind a whole one. */
+static void test_between(void)
+{
+	struct judge j;
+
+	ask_for(&j, "Content-Length: 3\r\n", "abc", JUDGE_HEAD);
+	CHECK(!judge_between(&j));
+	judge_answered(&j, (const uint8_t *)"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", 42);
+	CHECK(!judge_between(&j) && judge_skippable(&j) == 1);
+	judge_skip(&j, 1);
+	CHECK(judge_between(&j));
 }
 
 static void test_resume(void)
@@ -318,12 +406,13 @@ static void test_resume(void)
 	struct judge j;
 	size_t n;
 
-	judge_resume(&j, PROTO_HTTP, (const uint8_t *)"a.test", 6, 3, 0);
+	judge_resume(&j, PROTO_HTTP, (const uint8_t *)"a.test", 6, 3);
 	CHECK(judge_feed(&j, (const uint8_t *)"abc", 3, &n) == JUDGE_MORE && n == 3);
 	CHECK(judge_feed(&j, (const uint8_t *)next, sizeof(next) - 1, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_NAME_CHANGED);
-	judge_resume(&j, PROTO_TLS, (const uint8_t *)"a.test", 6, 0, 0);
-	CHECK(judge_feed(&j, (const uint8_t *)"\x17", 1, &n) == JUDGE_MORE && n == 1);
+	judge_resume(&j, PROTO_TLS, (const uint8_t *)"a.test", 6, 0);
+	CHECK(judge_feed(&j, (const uint8_t *)"\x16", 1, &n) == JUDGE_MORE && n == 0);
+	CHECK(judge_answered(&j, (const uint8_t *)FINAL, sizeof(FINAL) - 1));
 	CHECK(j.state == JUDGE_OPAQUE);
 }
 
@@ -333,12 +422,14 @@ int main(void)
 		return 1;
 	test_tls();
 	test_tls_changed();
-	test_tls_sealed();
+	test_tls_hidden();
 	test_tls_bad();
 	test_http();
 	test_http_bad();
 	test_upgrade();
 	test_upgrade_with_body();
+	test_switched();
+	test_between();
 	test_resume();
 	judge_cleanup();
 	TEST_DONE("judge");
