@@ -192,7 +192,6 @@ static unsigned interim_end(struct answers *a)
 {
 	if (a->head.status == STATUS_SWITCHING)
 		return a->nevers & 1 ? answered(a) : AT_SWITCHED;
-	a->left = 0;
 	memset(&a->head, 0, sizeof(a->head));
 	return AT_STATUS;
 }
@@ -321,7 +320,7 @@ void answers_expect(struct answers *a, bool head, unsigned upgrade)
 
 bool answers_between(const struct answers *a)
 {
-	return a->state == AT_STATUS && a->head.len == 0 && a->waiting == 0;
+	return a->state == AT_STATUS && a->waiting == 0;
 }
 
 bool answers_undecided(const struct answers *a)

@@ -72,26 +72,26 @@ def check_answer(answer, ends, got, end):
 
 
 def deny_behind(t, first, rest=b"", requests=ALLOWED, ends=True, stall=False, before=None,
-                together=False):
+                together=False, denied=DENIED):
     """
-    The requests, and DENIED: with the last of them (together), or when `first` has come. before:
-    what the client does before all that. Returns what the client got.
+    The requests, and the one that is denied: with the last of them (together), or when `first` has
+    come. before: what the client does before all that. Returns what the client got.
     """
     server = Server(requests, first, rest, stall)
     with t.raw_server(server, port=80):
         with t.connect("raw", 80) as sock:
             if before:
                 before(sock)
-            sock.sendall(requests + (DENIED if together else b""))
+            sock.sendall(requests + (denied if together else b""))
             got = b""
             if not together:
                 got = tls.read_exactly(sock, len(first))
-                sock.sendall(DENIED)
+                sock.sendall(denied)
             more, end = tls.read_to_end(sock)
         server.over.set()
     assert server.received == requests, server.received[-200:]
     check_answer(first + rest, ends, got + more, end)
-    t.logged(name="raw.test", reason=("policy", "name_changed"))
+    t.logged(name="raw.test", reason=("policy", "name_changed", "bad_http"))
     return got + more
 
 
@@ -110,6 +110,15 @@ def whole(t, first, rest=b"", **how):
 @test()
 def denial_in_an_answer_that_stalls(t):
     deny_behind_both(t, LENGTH + HALF, HALF, stall=True)
+
+
+@test()
+def bad_head_behind_an_open_answer(t):
+    bad = b"GET / HTTP/1.1\r\nHost : raw.test\r\n\r\n"
+    deny_behind_both(t, LENGTH + HALF, HALF, stall=True, denied=bad)
+    deny_behind_both(t, b"", LENGTH + HALF + HALF, stall=True, denied=bad)
+    deny_behind_both(t, OK + b"\r\n" + b"x" * 138, ends=False, denied=bad)
+    whole(t, LENGTH + HALF, HALF, denied=bad)
 
 
 @test()
@@ -173,8 +182,8 @@ def denial_behind_a_whole_answer_gets_the_page(t):
 def denial_is_no_answer_to_another_request(t):
     """That one has none yet; the server may be as slow as it likes."""
     deny_behind_both(t, b"", LENGTH + HALF + HALF, stall=True)
-    deny_behind_both(t, b"", LENGTH + HALF + HALF, stall=True, requests=ALLOWED * 3)
-    deny_behind_both(t, LENGTH + HALF + HALF, LENGTH + HALF + HALF, stall=True, requests=ALLOWED * 2)
+    deny_behind(t, b"", LENGTH + HALF + HALF, stall=True, requests=ALLOWED * 3)
+    deny_behind(t, LENGTH + HALF + HALF, LENGTH + HALF + HALF, stall=True, requests=ALLOWED * 2)
     deny_behind_both(t, b"", ends=False)
     whole(t, b"", LENGTH + HALF + HALF)
 

@@ -61,6 +61,8 @@ static const struct stream streams[] = {
 	{ "g", CHUNKED "5 \r\nhello\r\n0\r\n\r\n", UNFOLLOWED },
 	{ "g", CHUNKED "5\nhello\r\n0\r\n\r\n", UNFOLLOWED },
 	{ "g", CHUNKED "0\r\nContent-Length: 5\r\n\r\n", UNFOLLOWED },
+	{ "g", CHUNKED "x", UNFOLLOWED },
+	{ "g", CHUNKED "5\r\nhello\r\n0\r\n\n", UNFOLLOWED },
 	/* until close */
 	{ "g", OK "\r\n", UNFOLLOWED },
 	{ "g", OK "\r\n" FIVE "hello", UNFOLLOWED },
@@ -95,6 +97,7 @@ static const struct stream streams[] = {
 	{ "gg", FIVE "hello" FIVE "hello" FIVE "hello", UNFOLLOWED },
 	{ "ghg", FIVE "hello" FIVE FIVE "hello", BETWEEN },
 	{ "hg", FIVE FIVE "hello", BETWEEN },
+	{ "hg", FIVE "HTTP/1.1 204 No Content\r\n\r\n", BETWEEN },
 	{ "hg", FIVE "hello" FIVE, UNFOLLOWED },
 	{ "gh", FIVE "hello" "HTTP/1.1 100 x\r\n\r\n" CHUNKED, BETWEEN },
 	/* another protocol */
@@ -165,6 +168,9 @@ static const struct stream streams[] = {
 	{ "g", OK "X\r\nContent-Length: 0\r\n\r\n", UNFOLLOWED },
 	{ "g", OK ": x\r\nContent-Length: 0\r\n\r\n", UNFOLLOWED },
 	{ "g", OK "X: a\x01\r\nContent-Length: 0\r\n\r\n", UNFOLLOWED },
+	{ "g", OK "X: a\x7f\r\nContent-Length: 0\r\n\r\n", UNFOLLOWED },
+	{ "g", OK "X: a\rxContent-Length: 0\r\n\r\n", UNFOLLOWED },
+	{ "g", OK "Content-Length: 0\r\n\rx", UNFOLLOWED },
 };
 
 static struct answers begin(const char *asked)
@@ -365,6 +371,30 @@ static void head_of(size_t len, bool between)
 	CHECK(answers_between(&a) == between);
 }
 
+/* In one piece, of which all but a few bytes are text that says nothing. */
+static void test_long_text(void)
+{
+	static char bytes[HTTP_HEAD_MAX + 100];
+	struct answers a = begin("g");
+	size_t used;
+
+	memset(bytes, 'x', sizeof(bytes));
+	memcpy(bytes, OK "X: ", strlen(OK "X: "));
+	feed(&a, bytes, sizeof(bytes), &used);
+	CHECK(answers_skippable(&a) == ANSWERS_SKIP_ALL);
+}
+
+/* As the coding's word is made of the last eight bytes, whose first is 0 when there are seven. */
+static void test_nul(void)
+{
+	static const char coding[] = OK "Transfer-Encoding: \0chunked\r\n\r\n0\r\n\r\n";
+	struct answers a = begin("g");
+	size_t used;
+
+	feed(&a, coding, sizeof(coding) - 1, &used);
+	CHECK(!answers_between(&a) && answers_skippable(&a) == ANSWERS_SKIP_ALL);
+}
+
 static void test_long_head(void)
 {
 	head_of(HTTP_HEAD_MAX, true);
@@ -379,5 +409,7 @@ int main(void)
 	test_skip();
 	test_requests();
 	test_long_head();
+	test_long_text();
+	test_nul();
 	TEST_DONE("answers");
 }
