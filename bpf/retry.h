@@ -23,6 +23,8 @@
 #define HELLO_REQUEST_TYPE 0
 #define SERVER_RANDOM_OFF 6 /* in the message: type, length, legacy_version */
 
+#define TLS_ANSWER_LOST 0xffffffffu /* bytes left: behind a retry request came what is no record */
+
 /* What a server's first handshake message is; see struct tls_answer. */
 enum {
 	TLS_ANSWER_UNKNOWN = 0, /* it has not come, or not enough of it */
@@ -73,7 +75,7 @@ PURE __u32 tls_answer_header(struct tls_answer *a, __u32 c)
 		return TLS_ANSWER_UNKNOWN;
 	a->left |= c;
 	a->header = 0;
-	return a->left == 0 || a->left > TLS_SEALED_MAX ? TLS_ANSWER_FINAL : TLS_ANSWER_UNKNOWN;
+	return a->left > TLS_SEALED_MAX ? TLS_ANSWER_FINAL : TLS_ANSWER_UNKNOWN;
 }
 
 /* A byte of a handshake message: a HelloRequest, which says nothing, or the one that decides. */
@@ -121,6 +123,8 @@ static long tls_answer_step(__u32 i, void *ctx)
 	}
 	if (a->left == 0) {
 		word = tls_answer_header(a, rd_u8(&w->in));
+		if (word == TLS_ANSWER_FINAL && a->word == TLS_ANSWER_RETRY)
+			a->left = TLS_ANSWER_LOST;
 	} else {
 		word = tls_answer_message(a, rd_u8(&w->in));
 		a->left--;
@@ -142,14 +146,14 @@ PURE void tls_answer_feed(struct tls_answer *a, struct rd in)
 /* No record of the server's is open: an alert may be put behind what it has said. */
 PURE int tls_answer_between(const struct tls_answer *a)
 {
-	return a->left == 0 && a->header == 0;
+	return a->word != TLS_ANSWER_FINAL && a->left == 0 && a->header == 0;
 }
 
 /* What tls_follow() says of the client's next bytes. */
 enum {
 	TLS_FOLLOW_MORE = 0, /* the record's header is not all here */
 	TLS_FOLLOW_PASS,     /* so many of them may travel on */
-	TLS_FOLLOW_WAIT,     /* a handshake record, and the server has not answered the first hello */
+	TLS_FOLLOW_WAIT,     /* it depends on the server, which has not answered the first hello */
 	TLS_FOLLOW_HELLO,    /* here the second hello begins: to be judged like the first */
 	TLS_FOLLOW_OPAQUE,   /* nothing is to be judged any more */
 	TLS_FOLLOW_BAD,
@@ -160,21 +164,16 @@ struct tls_follow {
 	__u32 left;  /* bytes of the record that may still travel on */
 	__u32 early; /* bytes of records so far */
 	__u32 data;  /* 1: application data was among them */
-	__u32 loose; /* 1: and then something that is no record */
+	__u32 pad;
 };
 
 /*
- * What is no record is bad, but behind application data it goes on as long as the server has not
- * answered: a client that only began like TLS (a test, a disguise) gets its answer from the server.
- * If that is a HelloRetryRequest, then the server speaks TLS and the client is cut off.
+ * What is no record is bad. Behind application data it waits like a handshake record: a client that
+ * only began like TLS (a disguise, a test) is left to the server, which does not speak TLS either.
  */
-PURE int tls_follow_junk(struct tls_follow *f, __u32 answer, __u32 have, __u32 *n)
+PURE int tls_follow_junk(const struct tls_follow *f, __u32 answer)
 {
-	if (!f->data || answer != TLS_ANSWER_UNKNOWN)
-		return TLS_FOLLOW_BAD;
-	f->loose = 1;
-	*n = have;
-	return TLS_FOLLOW_PASS;
+	return f->data && answer == TLS_ANSWER_UNKNOWN ? TLS_FOLLOW_WAIT : TLS_FOLLOW_BAD;
 }
 
 /* A record's header is at the beginning of `in`. */
@@ -184,15 +183,15 @@ PURE int tls_follow_header(struct tls_follow *f, struct rd in, __u32 answer, __u
 
 	if (type < TLS_CHANGE_CIPHER_SPEC || type > TLS_APPLICATION_DATA ||
 	    (have > 1 && rd_u8(&in) != TLS_MAJOR))
-		return tls_follow_junk(f, answer, have, n);
+		return tls_follow_junk(f, answer);
 	if (type == TLS_HANDSHAKE)
 		return answer == TLS_ANSWER_RETRY ? TLS_FOLLOW_HELLO : TLS_FOLLOW_WAIT;
 	if (have < TLS_HEADER_LEN)
 		return TLS_FOLLOW_MORE;
 	rd_skip(&in, 1);
 	len = rd_u16(&in);
-	if (len == 0 || len > TLS_SEALED_MAX)
-		return tls_follow_junk(f, answer, have, n);
+	if (len > TLS_SEALED_MAX) /* empty records are taken by servers */
+		return tls_follow_junk(f, answer);
 	f->early += TLS_HEADER_LEN + len;
 	if (f->early > TLS_EARLY_MAX)
 		return TLS_FOLLOW_BAD;
@@ -217,8 +216,6 @@ PURE int tls_follow(struct tls_follow *f, struct rd in, __u32 answer, __u32 *n)
 		f->left -= *n;
 		return TLS_FOLLOW_PASS;
 	}
-	if (f->loose)
-		return tls_follow_junk(f, answer, have, n);
 	return tls_follow_header(f, in, answer, n);
 }
 

@@ -318,9 +318,19 @@ void answers_expect(struct answers *a, bool head, unsigned upgrade)
 	a->waiting++;
 }
 
+bool answers_open(const struct answers *a)
+{
+	return a->state != AT_STATUS || a->head.len != 0;
+}
+
+unsigned answers_missing(const struct answers *a)
+{
+	return a->waiting;
+}
+
 bool answers_between(const struct answers *a)
 {
-	return a->state == AT_STATUS && a->waiting == 0;
+	return !answers_open(a) && a->waiting == 0;
 }
 
 bool answers_undecided(const struct answers *a)

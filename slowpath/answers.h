@@ -82,6 +82,9 @@ void answers_expect(struct answers *a, bool head, unsigned upgrade);
 enum answers_word answers_feed(struct answers *a, const uint8_t *data, size_t len, size_t *used);
 /* Every request was answered whole, and nothing follows. */
 bool answers_between(const struct answers *a);
+/* An answer has begun and is not whole, or it is not known. */
+bool answers_open(const struct answers *a);
+unsigned answers_missing(const struct answers *a); /* requests without a whole answer */
 /* A request that may be answered with 101 was let go, and it is not known how it is. */
 bool answers_undecided(const struct answers *a);
 /*

@@ -292,7 +292,9 @@ static void say(struct conn *c, unsigned why)
 
 void conn_answer(struct conn *c)
 {
-	if (judge_between(c->judge) && !c->lane[SIDE_UPSTREAM].len) {
+	const struct lane *down = &c->lane[SIDE_UPSTREAM];
+
+	if (judge_between(c->judge, down->eof) && !down->len && !down->in_pipe) {
 		say(c, c->why_late);
 		return;
 	}

@@ -478,9 +478,25 @@ bool judge_answered(struct judge *j, const uint8_t *data, size_t len)
 	return false;
 }
 
-bool judge_between(const struct judge *j)
+/* A request whose body goes wrong is itself what is denied: the page is its answer. */
+static bool http_between(const struct judge *j, bool ended)
 {
-	return j->proto == PROTO_HTTP ? answers_between(&j->answers) :
+	unsigned missing = answers_missing(&j->answers);
+
+	if (answers_open(&j->answers))
+		return false;
+	return ended || missing == 0 || (j->state == JUDGE_CHUNKS && missing == 1);
+}
+
+bool judge_waits(const struct judge *j)
+{
+	return j->state == JUDGE_UPGRADE ||
+	       (j->state == JUDGE_RECORDS && j->answered.word == TLS_ANSWER_UNKNOWN);
+}
+
+bool judge_between(const struct judge *j, bool ended)
+{
+	return j->proto == PROTO_HTTP ? http_between(j, ended) :
 	       j->proto == PROTO_TLS  ? tls_answer_between(&j->answered) :
 					false;
 }

@@ -89,8 +89,13 @@ size_t judge_go_on(struct judge *j);
    now, so judge_feed() is to be asked again. */
 bool judge_answered(struct judge *j, const uint8_t *data, size_t len);
 
-/* No answer of the server's is open, as far as it is known: something may be said in its place. */
-bool judge_between(const struct judge *j);
+/*
+ * Something of ours may be said behind what the server has said: no answer of its is open. All that
+ * was let go is answered, or never will be, because the server has ended.
+ */
+bool judge_between(const struct judge *j, bool ended);
+/* What was not cleared waits for the server's answer. */
+bool judge_waits(const struct judge *j);
 /* So many of the next bytes of the server's need not be told but may be skipped. */
 uint64_t judge_skippable(const struct judge *j);
 void judge_skip(struct judge *j, uint64_t n);

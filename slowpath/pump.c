@@ -192,7 +192,7 @@ static size_t prejudged(const struct conn *c, size_t n)
 /* What the server says decides on what the client may say, before either is carried on. */
 static void hear_server(struct conn *c, const uint8_t *data, size_t n)
 {
-	if (!c->judge || !judge_answered(c->judge, data, n))
+	if (!c->judge || !judge_answered(c->judge, data, n) || c->why_late)
 		return;
 	judge_open(c);
 	pump_retry(c); /* what was held back until now */
@@ -369,7 +369,7 @@ static int pump_copy(struct conn *c, int side)
 	int r;
 
 	/* What came with the first flight and was not judged with it. */
-	if (side == SIDE_CLIENT && c->judge && judge_open(c) == CARRY_WAIT)
+	if (side == SIDE_CLIENT && c->judge && !c->why_late && judge_open(c) == CARRY_WAIT)
 		return CARRY_WAIT;
 	for (int i = 0; i < ROUNDS; i++) {
 		r = write_lane(c, side);
@@ -441,13 +441,21 @@ static int pump_splice(struct conn *c, int side)
 
 /* ---- the end of a lane ---- */
 
+/* Something of the client's waits for the server's answer, and may be allowed then. */
+static bool is_held(const struct conn *c, int side)
+{
+	const struct lane *l = &c->lane[side];
+
+	return side == SIDE_CLIENT && l->cleared < l->len && c->judge && judge_waits(c->judge);
+}
+
 /* A denial of an open connection waits until no answer of the server's is open, or none will come to
    its end. true: it was said, the connection is gone. */
 static bool late_word(struct conn *c)
 {
 	const struct lane *l = &c->lane[SIDE_UPSTREAM];
 
-	if (c->dying || l->len || l->in_pipe || !(l->eof || judge_between(c->judge)))
+	if (c->dying || l->len || l->in_pipe || !(l->eof || judge_between(c->judge, false)))
 		return false;
 	conn_answer(c);
 	return true;
@@ -460,7 +468,7 @@ static bool finish(struct conn *c, int side)
 
 	if (side == SIDE_UPSTREAM && c->why_late && late_word(c))
 		return false;
-	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe)
+	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe || is_held(c, side))
 		return true;
 	if (!drained(c, side)) {
 		pump_retry(c);

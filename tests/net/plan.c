@@ -12,6 +12,7 @@
 #define CHUNK_END 2
 #define LAST_CHUNK "0\r\n\r\n"
 #define RECORD_PAYLOAD 32 /* seed, number, scenario, padding */
+#define RECORD_MAX 16384
 #define RESTS 150u	  /* most rests of one end */
 #define CHUNKS 1000u	  /* about so many chunks at most */
 #define GOLDEN 0x9e3779b97f4a7c15u
@@ -159,8 +160,10 @@ static unsigned prologue(const struct plan *p)
 {
 	uint64_t drawn = draw(p, 0, DRAW_PROLOGUE);
 
-	if (p->scenario == FIRST_FLIGHT || p->scenario == HTTP_PIPELINED || drawn % 8 == 0)
+	if (p->scenario == FIRST_FLIGHT || p->scenario == HTTP_PIPELINED)
 		return 0;
+	if (drawn % 8 == 0)
+		return p->frame == FRAME_TLS; /* what is no record waits for the server's first word */
 	return 4 + (unsigned)(drawn >> 8) % 8;
 }
 
@@ -193,8 +196,8 @@ static size_t in_two_records(uint8_t *hello, size_t size, size_t first)
 	return size + TLS_HEAD;
 }
 
-/* A hello, and a record of application data with the number in it. */
-static size_t tls_head(const struct plan *p, uint8_t *out)
+/* A hello, and a record of application data with the number and the body in it. */
+static size_t tls_head(const struct plan *p, uint64_t body, uint8_t *out)
 {
 	uint64_t shape = draw(p, CLIENT, DRAW_SHAPE);
 	struct writer w = { out };
@@ -207,12 +210,21 @@ static size_t tls_head(const struct plan *p, uint8_t *out)
 		put_record_head(&w, TLS_CHANGE_CIPHER, 1);
 		put_number(&w, 1, 1);
 	}
-	put_record_head(&w, TLS_APPLICATION, RECORD_PAYLOAD);
+	put_record_head(&w, TLS_APPLICATION, (size_t)(RECORD_PAYLOAD + body));
 	put_number(&w, p->seed, 8);
 	put_number(&w, p->number, 8);
 	put_number(&w, p->scenario, 8);
 	put_number(&w, draw(p, CLIENT, DRAW_PADDING), 8);
 	return (size_t)(w.at - out);
+}
+
+/* The head of a record; what is behind it are not records any more. */
+static size_t tls_answer(uint64_t body, uint8_t *out)
+{
+	struct writer w = { out };
+
+	put_record_head(&w, TLS_APPLICATION, 1 + (size_t)(body % RECORD_MAX));
+	return TLS_HEAD;
 }
 
 static int http_framing(const struct plan *p, uint64_t body, char *out, size_t size)
@@ -252,8 +264,8 @@ static void message_make(struct message *m, const struct plan *p, int end, unsig
 	m->head = 0;
 	if (p->frame != FRAME_TLS)
 		m->head = http_head(p, end, m->body, (char *)m->text);
-	else if (end == CLIENT && index == 0)
-		m->head = tls_head(p, m->text);
+	else if (index == 0)
+		m->head = end == CLIENT ? tls_head(p, m->body, m->text) : tls_answer(m->body, m->text);
 	m->size = m->head +
 		  (p->frame == FRAME_CHUNKED ? chunks_size(m) + strlen(LAST_CHUNK) : m->body);
 }

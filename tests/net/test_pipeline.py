@@ -156,7 +156,7 @@ def denial_behind_interim_answers(t):
     """They come before the one that counts, which is still missing."""
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     deny_behind_both(t, interim, LENGTH + 2 * HALF, stall=True)
-    deny_behind_both(t, interim, ends=False)
+    deny_behind_both(t, interim)
     whole(t, interim, LENGTH + 2 * HALF)
 
 
@@ -184,7 +184,7 @@ def denial_is_no_answer_to_another_request(t):
     deny_behind_both(t, b"", LENGTH + HALF + HALF, stall=True)
     deny_behind(t, b"", LENGTH + HALF + HALF, stall=True, requests=ALLOWED * 3)
     deny_behind(t, LENGTH + HALF + HALF, LENGTH + HALF + HALF, stall=True, requests=ALLOWED * 2)
-    deny_behind_both(t, b"", ends=False)
+    deny_behind_both(t, b"")  # the server ends, and there will be none
     whole(t, b"", LENGTH + HALF + HALF)
 
 

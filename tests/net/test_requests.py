@@ -20,12 +20,18 @@ DRIPPED = {"plain", "two_hosts", "pipelined", "other_name_behind_chunks", "trail
 
 
 class Server:
-    """Takes requests of known sizes, answers each, then ends. What came is in `got`."""
+    """
+    Takes requests of known sizes, answers each, then ends. What came is in `got`, all of it when the
+    with-block of listening() has ended.
+    """
 
     def __init__(self, t):
-        self.sizes, self.got = (), []
+        self.t, self.sizes, self.got = t, (), []
         self.due = collections.Counter()  # lines of the log, by their reason
-        self.raw = t.raw_server(self.serve, port=80)
+
+    def listening(self, sizes):
+        self.sizes, self.got = sizes, []
+        return self.t.raw_server(self.serve, port=80)
 
     def serve(self, sock):
         for size in self.sizes:
@@ -39,12 +45,12 @@ class Server:
 
 
 def exchange(t, pieces, before):
-    """(everything that came, how it ended)"""
+    """(everything that came, how it ended); before: that many plain requests come before."""
     with t.connect("raw", 80) as sock:
         reset = False
         if before:
-            sock.sendall(before)
-            assert tls.read_exactly(sock, len(ANSWER)) == ANSWER
+            sock.sendall(PLAIN * before)
+            assert tls.read_exactly(sock, len(ANSWER * before)) == ANSWER * before
         try:
             tls.send_pieces(sock, pieces, until, acked=False)
         except (ConnectionResetError, BrokenPipeError):
@@ -53,15 +59,15 @@ def exchange(t, pieces, before):
         return data, "rst" if reset else end
 
 
-def judged(t, server, reason, parts, before=b"", cuts=()):
-    """`before` was answered when the parts are sent."""
+def judged(t, server, reason, parts, before=0, cuts=()):
+    """So many requests were answered before the parts are sent."""
     good, behind = parts
     flight = good + behind
-    where = f"{flight[:300]!r} {cuts} behind {len(before)} bytes"
-    server.sizes, server.got[:] = [*([len(before)] if before else []), len(flight)], []
-    data, end = exchange(t, tls.cut(flight, *cuts), before)
+    where = f"{flight[:300]!r} {cuts} behind {before} requests"
+    with server.listening([*[len(PLAIN)] * before, len(flight)]):
+        data, end = exchange(t, tls.cut(flight, *cuts), before)
     server.due[reason] += 1
-    got = server.got[1:] if before else server.got
+    got = server.got[before:]
     if reason == "ok":
         assert (data, end) == (ANSWER, "fin"), f"{where}: {data[:60]!r}, {end}"
         assert got == [flight], f"{where}: the server got {got!r}"
@@ -83,9 +89,8 @@ def places(flight):
 
 def each(t, run, rows=requests.REQUESTS):
     server = Server(t)
-    with server.raw:
-        for request in rows:
-            run(t, server, request)
+    for request in rows:
+        run(t, server, request)
     t.sluice.quiet()
     lines = t.lines()
     for line in lines:
@@ -121,7 +126,7 @@ def cuts_make_no_difference(t):
 
 
 def later(t, server, request):
-    for before in PLAIN, PLAIN * 2:  # two in one segment: user space judges from there on
+    for before in 1, 2:  # two in one segment
         judged(t, server, request.later, request.make(ALLOWED), before)
 
 

@@ -44,9 +44,11 @@ static void retries(void)
 	answers(TLS_ANSWER_RETRY, 1, TEXT(RETRY));
 	answers(TLS_ANSWER_RETRY, 1, TEXT(RETRY CCS));
 	answers(TLS_ANSWER_RETRY, 0, TEXT(RETRY "\x14\3\3"));
+	answers(TLS_ANSWER_RETRY, 0, TEXT(RETRY "no record, and nothing is known from here"));
 	answers(TLS_ANSWER_RETRY, 1, TEXT(WARNING WARNING RETRY));
 	answers(TLS_ANSWER_RETRY, 1, TEXT(HELLO_REQUEST RETRY));
 	answers(TLS_ANSWER_RETRY, 1, TEXT(CCS RETRY));
+	answers(TLS_ANSWER_RETRY, 1, TEXT("\x16\3\3\0\0" RETRY));
 	/* in records of its own: the type, the head, each half of the random */
 	answers(TLS_ANSWER_RETRY, 0,
 		TEXT("\x16\3\3\0\1\2" "\x16\3\3\0\5\0\0\x26\3\3" "\x16\3\3\0\x24" RANDOM "\0\x13\2"));
@@ -66,7 +68,7 @@ static void finals(void)
 	answers(TLS_ANSWER_FINAL, 0, TEXT("220 mail.example.com\r\n"));
 	answers(TLS_ANSWER_FINAL, 0, TEXT("\x17\3\3\0\1x"));
 	answers(TLS_ANSWER_FINAL, 0, TEXT("\x16\2\0\0\1\2"));
-	answers(TLS_ANSWER_FINAL, 0, TEXT("\x16\3\3\0\0"));
+	answers(TLS_ANSWER_FINAL, 0, TEXT("\x16\3\3\x41\1"));
 	answers(TLS_ANSWER_FINAL, 0, TEXT("\x16\3\3\0\x2a\1\0\0\x26\3\3"));
 	answers(TLS_ANSWER_FINAL, 0, TEXT("\x16\3\3\0\4\0\0\0\1"));
 	for (unsigned i = 0; i < HELLO_RANDOM_LEN; i++) {
@@ -114,10 +116,12 @@ static void before_the_answer(void)
 	follows(TLS_FOLLOW_MORE, TAKEN(CCS), TLS_ANSWER_UNKNOWN, TEXT(CCS "\x17\3\3\0"));
 	follows(TLS_FOLLOW_BAD, 0, TLS_ANSWER_UNKNOWN, TEXT("GET / HTTP/1.1\r\n"));
 	follows(TLS_FOLLOW_BAD, TAKEN(CCS), TLS_ANSWER_UNKNOWN, TEXT(CCS "\x18\3\3\0\1x"));
-	follows(TLS_FOLLOW_BAD, 0, TLS_ANSWER_UNKNOWN, TEXT("\x17\3\3\0\0"));
+	follows(TLS_FOLLOW_PASS, 5, TLS_ANSWER_UNKNOWN, TEXT("\x17\3\3\0\0"));
+	/* OpenSSL takes empty records, and would act on what is behind one */
+	follows(TLS_FOLLOW_WAIT, TAKEN(DATA) + 5, TLS_ANSWER_UNKNOWN, TEXT(DATA "\x17\3\3\0\0" HELLO));
 	follows(TLS_FOLLOW_BAD, 0, TLS_ANSWER_UNKNOWN, TEXT("\x17\3\3\x41\1"));
 	/* a client that only began like TLS */
-	follows(TLS_FOLLOW_PASS, TAKEN(DATA "junk" HELLO), TLS_ANSWER_UNKNOWN, TEXT(DATA "junk" HELLO));
+	follows(TLS_FOLLOW_WAIT, TAKEN(DATA), TLS_ANSWER_UNKNOWN, TEXT(DATA "junk" HELLO));
 }
 
 static void after_a_retry(void)
@@ -134,16 +138,6 @@ static void after_any_other(void)
 {
 	follows(TLS_FOLLOW_OPAQUE, 0, TLS_ANSWER_FINAL, TEXT(HELLO));
 	follows(TLS_FOLLOW_OPAQUE, 0, TLS_ANSWER_FINAL, TEXT("anything"));
-}
-
-/* Junk passes no more, once the server has turned out to speak TLS. */
-static void junk_and_a_retry(void)
-{
-	struct tls_follow f = { .data = 1, .loose = 1 };
-	__u32 n = 0;
-
-	CHECK(tls_follow(&f, reader("junk", 4), TLS_ANSWER_UNKNOWN, &n) == TLS_FOLLOW_PASS && n == 4);
-	CHECK(tls_follow(&f, reader(TEXT(HELLO)), TLS_ANSWER_RETRY, &n) == TLS_FOLLOW_BAD);
 }
 
 static void early_data_is_bounded(void)
@@ -170,7 +164,6 @@ int main(void)
 	before_the_answer();
 	after_a_retry();
 	after_any_other();
-	junk_and_a_retry();
 	early_data_is_bounded();
 	TEST_DONE("test_retry");
 }
