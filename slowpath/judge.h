@@ -61,6 +61,7 @@ struct judge {
 		uint8_t head[HELLO_HEADER_LEN];
 	} scan;
 	struct http_walk head;
+	struct http request; /* what of it is known */
 	bool head_begun;
 
 	uint64_t left; /* of the record or body */
