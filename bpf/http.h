@@ -137,10 +137,11 @@ PURE int http_is_token(__u32 c)
 	return http_in_set(c, 0x03ff6cfa00000000ULL, 0x57ffffffc7fffffeULL);
 }
 
-/* A token. Small letters are left out: to some servers, but not to all, they are the large ones. */
+/* A token. Small letters are left out: to some servers, but not to all, they are the large ones; and
+   digits, which no method has, and IMAP's tags have. */
 PURE int http_is_method(__u32 c)
 {
-	return http_is_token(c) && c - 'a' >= 26;
+	return http_is_token(c) && c - 'a' >= 26 && c - '0' >= 10;
 }
 
 /* Which protocol a connection's first byte begins, if one of ours. */
