@@ -16,18 +16,24 @@
 
 #define HTTP_HEAD_MAX 65536
 #define HTTP_METHOD_MAX 32
+#define HTTP_EMPTY_MAX 4 /* lines before a request line; Go's server takes two, nginx any number */
+#define HTTP_SCHEME_LEN 7
+#define HTTP_AUTHORITY_MAX (NAME_MAX_LEN + 1 + 6) /* a name, its last dot, a port; no literal is longer */
 
 enum { HTTP_BODY_NONE = 0, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
+
+/* To what the request asks to change. NEVER: one of those asked for would hide requests or hellos. */
+enum { HTTP_UPGRADE_NONE = 0, HTTP_UPGRADE_OTHER = 1, HTTP_UPGRADE_NEVER = 2 };
 
 struct http {
 	__u64 body_len; /* HTTP_BODY_LENGTH: more than 0; else 0 */
 	struct rd host; /* raw, without the port; an IPv6 literal with its brackets */
-	__u32 used;	/* bytes of the head, with the empty line */
+	__u32 used;	/* bytes of the head, with the empty lines before and behind it */
 	__u16 port;	/* as written behind the host; 0: none */
 	__u8 has_host;	/* 1: host is there; 0: no Host and no authority, or an empty Host */
 	__u8 minor;	/* HTTP/1.minor, 0 or 1 */
 	__u8 body;	/* HTTP_BODY_* */
-	__u8 upgrade;	/* 1: another protocol may begin behind this request; never HTTP/2 */
+	__u8 upgrade;	/* HTTP_UPGRADE_* */
 	__u8 connection_close; /* 1: the last request, by the client's own word */
 	__u8 head;		/* 1: the method is HEAD, whose answer has no body */
 };
@@ -39,6 +45,7 @@ struct http_span {
 
 enum {
 	HTTP_AT_METHOD = 0,
+	HTTP_AT_EMPTY_LF, /* of an empty line before the method */
 	HTTP_AT_TARGET,
 	HTTP_AT_VERSION,
 	HTTP_AT_LF,
@@ -57,11 +64,16 @@ enum {
 #define HTTP_TRANSFER_ENCODING HTTP_COLUMN(2)
 #define HTTP_CONNECTION HTTP_COLUMN(3)
 #define HTTP_UPGRADE HTTP_COLUMN(4)
-#define HTTP_HTTP2_SETTINGS HTTP_COLUMN(5)
-#define HTTP_CLOSE HTTP_COLUMN(6)
-#define HTTP_KEEP_ALIVE HTTP_COLUMN(7)
-#define HTTP_ANY_WORD 0x8080808080808080ULL
+#define HTTP_CLOSE HTTP_COLUMN(5)
+#define HTTP_KEEP_ALIVE HTTP_COLUMN(6)
+#define HTTP_ANY_WORD 0x0080808080808080ULL
 #define HTTP_FRAMING (HTTP_HOST | HTTP_CONTENT_LENGTH | HTTP_TRANSFER_ENCODING)
+/* What of a head is judged by itself. */
+#define HTTP_PART_LINE 1
+#define HTTP_PART_AUTHORITY 2 /* of a target that is no path */
+#define HTTP_PART_HOST 4
+#define HTTP_PART_LENGTH 8
+#define HTTP_PART_CODING 16
 
 #define HTTP_ROW(a, b, c, d, e, f, g, h)                                                           \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 |   \
@@ -70,20 +82,20 @@ enum {
 
 /* Read downwards. A word ends in 0, so does every row behind the longest. */
 static const __u64 http_words[HTTP_ROWS] = {
-	HTTP_ROW('h', 'c', 't', 'c', 'u', 'h', 'c', 'k'),
-	HTTP_ROW('o', 'o', 'r', 'o', 'p', 't', 'l', 'e'),
-	HTTP_ROW('s', 'n', 'a', 'n', 'g', 't', 'o', 'e'),
-	HTTP_ROW('t', 't', 'n', 'n', 'r', 'p', 's', 'p'),
-	HTTP_ROW(0, 'e', 's', 'e', 'a', '2', 'e', '-'),
-	HTTP_ROW(0, 'n', 'f', 'c', 'd', '-', 0, 'a'),
-	HTTP_ROW(0, 't', 'e', 't', 'e', 's', 0, 'l'),
-	HTTP_ROW(0, '-', 'r', 'i', 0, 'e', 0, 'i'),
-	HTTP_ROW(0, 'l', '-', 'o', 0, 't', 0, 'v'),
-	HTTP_ROW(0, 'e', 'e', 'n', 0, 't', 0, 'e'),
-	HTTP_ROW(0, 'n', 'n', 0, 0, 'i', 0, 0),
-	HTTP_ROW(0, 'g', 'c', 0, 0, 'n', 0, 0),
-	HTTP_ROW(0, 't', 'o', 0, 0, 'g', 0, 0),
-	HTTP_ROW(0, 'h', 'd', 0, 0, 's', 0, 0),
+	HTTP_ROW('h', 'c', 't', 'c', 'u', 'c', 'k', 0),
+	HTTP_ROW('o', 'o', 'r', 'o', 'p', 'l', 'e', 0),
+	HTTP_ROW('s', 'n', 'a', 'n', 'g', 'o', 'e', 0),
+	HTTP_ROW('t', 't', 'n', 'n', 'r', 's', 'p', 0),
+	HTTP_ROW(0, 'e', 's', 'e', 'a', 'e', '-', 0),
+	HTTP_ROW(0, 'n', 'f', 'c', 'd', 0, 'a', 0),
+	HTTP_ROW(0, 't', 'e', 't', 'e', 0, 'l', 0),
+	HTTP_ROW(0, '-', 'r', 'i', 0, 0, 'i', 0),
+	HTTP_ROW(0, 'l', '-', 'o', 0, 0, 'v', 0),
+	HTTP_ROW(0, 'e', 'e', 'n', 0, 0, 'e', 0),
+	HTTP_ROW(0, 'n', 'n', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 'g', 'c', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 't', 'o', 0, 0, 0, 0, 0),
+	HTTP_ROW(0, 'h', 'd', 0, 0, 0, 0, 0),
 	HTTP_ROW(0, 0, 'i', 0, 0, 0, 0, 0),
 	HTTP_ROW(0, 0, 'n', 0, 0, 0, 0, 0),
 	HTTP_ROW(0, 0, 'g', 0, 0, 0, 0, 0),
@@ -96,22 +108,18 @@ struct http_walk {
 	__u64 seen;   /* headers met */
 	__u64 field;  /* the header whose value this is */
 	__u64 listed; /* words met in Connection */
+	__u64 asked;  /* the last eight bytes of Upgrade */
 	__u32 state;
 	__u32 row; /* bytes of the token so far; see rd.h for its place */
 	__u32 underscore;
-	/* The request line: each part begins one behind the end of the one before. */
+	__u32 upgrade; /* HTTP_UPGRADE_* */
+	__u32 begin;   /* of the empty lines before the request, if any */
+	/* The request line: each part begins one behind the end of the one before; 0: not there yet. */
 	__u32 start, method_end, target_end, version_end;
-	__u32 pad;
+	__u32 judged; /* parts that were complete; see rd.h for its place */
+	struct http_span authority; /* found when it is judged; end 0: the target is a path */
 	struct http_span value, host, length, coding;
 };
-
-/* Which protocol a connection's first byte begins, if one of ours. */
-PURE int flight_proto(__u8 first)
-{
-	if (first == 0x16)
-		return PROTO_TLS;
-	return first >= 'A' && first <= 'Z' ? PROTO_HTTP : PROTO_NONE;
-}
 
 PURE __u32 http_lower(__u32 c)
 {
@@ -123,16 +131,27 @@ PURE int http_in_set(__u32 c, __u64 low, __u64 high)
 	return c < 128 && ((c < 64 ? low : high) >> (c & 63) & 1);
 }
 
-/* Every method there is: capital letters and hyphens. Of others servers differ in what they take. */
-PURE int http_is_method(__u32 c)
-{
-	return c - 'A' < 26 || c == '-';
-}
-
 /* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~ */
 PURE int http_is_token(__u32 c)
 {
 	return http_in_set(c, 0x03ff6cfa00000000ULL, 0x57ffffffc7fffffeULL);
+}
+
+/*
+ * What nginx takes, and every method in use. Small letters are to some servers, but not to all, the
+ * large ones; with digits and the rest of a token begin tags of IMAP, and no method.
+ */
+PURE int http_is_method(__u32 c)
+{
+	return c - 'A' < 26 || c == '-' || c == '_';
+}
+
+/* Which protocol a connection's first byte begins, if one of ours. */
+PURE int flight_proto(__u8 first)
+{
+	if (first == 0x16)
+		return PROTO_TLS;
+	return http_is_method(first) || first == '\r' ? PROTO_HTTP : PROTO_NONE;
 }
 
 /* RFC 3986 3.2.2 reg-name: letters, digits and -._~!$%&'()*+;= ; a comma would be a list. */
@@ -204,6 +223,36 @@ PURE __u32 http_value_end(struct http_walk *w)
 	return HTTP_AT_LF;
 }
 
+#define HTTP_WORD(a, b, c, d, e, f, g, h) HTTP_ROW(h, g, f, e, d, c, b, a)
+#define HTTP_TAIL(word, n) ((word) & ~0ULL >> (64 - (n) * 8))
+
+/*
+ * Does the value of Upgrade that ends so name what hides requests or hellos: HTTP/2 and its kind, TLS,
+ * a tunnel (connect-udp)? Wherever in it that stands, for servers look for it in ways of their own.
+ */
+ALONE int http_is_never(__u64 word)
+{
+	__u64 two = HTTP_TAIL(word, 2), three = HTTP_TAIL(word, 3), four = HTTP_TAIL(word, 4);
+
+	return two == HTTP_WORD(0, 0, 0, 0, 0, 0, 'h', '2') ||
+	       two == HTTP_WORD(0, 0, 0, 0, 0, 0, 'h', '3') ||
+	       three == HTTP_WORD(0, 0, 0, 0, 0, 't', 'l', 's') ||
+	       three == HTTP_WORD(0, 0, 0, 0, 0, 's', 's', 'l') ||
+	       four == HTTP_WORD(0, 0, 0, 0, 'h', 't', 't', 'p') ||
+	       four == HTTP_WORD(0, 0, 0, 0, 's', 'p', 'd', 'y') ||
+	       HTTP_TAIL(word, 7) == HTTP_WORD(0, 'c', 'o', 'n', 'n', 'e', 'c', 't');
+}
+
+/* All lines of Upgrade are one list, and a server may take any of it (RFC 9110 7.8). */
+PURE void http_upgrade_byte(struct http_walk *w, __u32 c)
+{
+	w->asked = w->asked << 8 | http_lower(c);
+	if (http_is_never(w->asked))
+		w->upgrade = HTTP_UPGRADE_NEVER;
+	else if (w->upgrade == HTTP_UPGRADE_NONE)
+		w->upgrade = HTTP_UPGRADE_OTHER;
+}
+
 PURE __u32 http_value_byte(struct http_walk *w, __u32 c)
 {
 	if (c == '\r')
@@ -221,6 +270,8 @@ PURE __u32 http_value_byte(struct http_walk *w, __u32 c)
 		if (c == ',')
 			return http_listed(w);
 		http_token_byte(w, c);
+	} else if (w->field == HTTP_UPGRADE) {
+		http_upgrade_byte(w, c);
 	}
 	return HTTP_AT_VALUE;
 }
@@ -237,25 +288,47 @@ PURE __u32 http_line_byte(struct http_walk *w, __u32 c)
 	return HTTP_AT_NAME;
 }
 
-/* Method, target and version: visible characters, one space between them, CR behind. */
+/*
+ * RFC 9112 2.2: old clients send an empty line behind a body, which servers ignore or answer with an
+ * error; so it is carried with the request behind it, and moves no boundary.
+ */
+PURE __u32 http_method_byte(struct http_walk *w, __u32 c)
+{
+	__u32 at = w->in.off, n = at - w->start;
+
+	if (c == ' ' && n) {
+		w->method_end = at;
+		return HTTP_AT_TARGET;
+	}
+	if (c == '\r' && n == 0 && at - w->begin < 2 * HTTP_EMPTY_MAX)
+		return HTTP_AT_EMPTY_LF;
+	return http_is_method(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
+}
+
+/*
+ * Method, target and version: visible characters, one space between them, CR behind. In a target also
+ * bytes from 0x80 up, which clients do not always encode.
+ */
 PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
 {
 	__u32 at = w->in.off;
 
-	if (w->state == HTTP_AT_METHOD) {
-		if (c == ' ' && at > w->start) {
-			w->method_end = at;
-			return HTTP_AT_TARGET;
-		}
-		return http_is_method(c) ? HTTP_AT_METHOD : HTTP_AT_BAD;
+	if (w->state == HTTP_AT_METHOD)
+		return http_method_byte(w, c);
+	if (w->state == HTTP_AT_EMPTY_LF) {
+		w->start = at + 1;
+		return c == '\n' ? HTTP_AT_METHOD : HTTP_AT_BAD;
 	}
 	if (c > ' ' && c < 0x7f)
 		return w->state;
-	if (w->state == HTTP_AT_TARGET && c == ' ' && at > w->method_end + 1) {
-		w->target_end = at;
-		return HTTP_AT_VERSION;
-	}
-	if (w->state == HTTP_AT_VERSION && c == '\r') {
+	if (w->state == HTTP_AT_TARGET) {
+		if (c > 0x7f)
+			return HTTP_AT_TARGET;
+		if (c == ' ' && at > w->method_end + 1) {
+			w->target_end = at;
+			return HTTP_AT_VERSION;
+		}
+	} else if (c == '\r') {
 		w->version_end = at;
 		return HTTP_AT_LF;
 	}
@@ -303,7 +376,6 @@ struct http_short {
 	__u32 bad; /* 1: not a number */
 };
 
-#define HTTP_WORD(a, b, c, d, e, f, g, h) HTTP_ROW(h, g, f, e, d, c, b, a)
 #define HTTP_FOLD 0x2020202020202020ULL /* of visible bytes, `word | FOLD` folds letters alone */
 
 static long http_short_byte(__u32 i, void *ctx)
@@ -384,7 +456,7 @@ static long http_authority_byte(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
-/* host [":" port], without a user. `in` is over the same bytes as the span. */
+/* host [":" [port]], without a user. `in` is over the same bytes as the span. */
 PART int http_authority(const struct rd *in, const struct http_span *span, struct http *h)
 {
 	struct http_authority a = {
@@ -398,13 +470,14 @@ PART int http_authority(const struct rd *in, const struct http_span *span, struc
 	__u32 end = span->end;
 
 	http_at(&a.in, span);
-	loop(LOOP_INPUT, http_authority_byte, &a);
+	if (end - span->off > HTTP_AUTHORITY_MAX)
+		return PARSE_BAD;
+	loop(HTTP_AUTHORITY_MAX, http_authority_byte, &a);
 	if (a.colon)
 		end = a.colon;
-	if (a.bad || a.literal == 1 || end <= span->off || (a.colon && a.port == 0))
+	if (a.bad || a.literal == 1 || end <= span->off)
 		return PARSE_BAD;
 	h->port = a.port;
-	h->host = *in;
 	h->host.off = span->off;
 	h->host.end = end;
 	h->has_host = 1;
@@ -442,7 +515,7 @@ PART int http_same(const struct rd *in, const struct http_span *a, const struct 
 	if (a->end - a->off != b->end - b->off)
 		return 0;
 	http_at(&s.in, a);
-	loop(LOOP_INPUT, http_same_byte, &s);
+	loop(HTTP_AUTHORITY_MAX, http_same_byte, &s);
 	return !s.differ;
 }
 
@@ -451,8 +524,6 @@ struct http_scheme {
 	__u64 word; /* the first seven bytes */
 	__u32 n, pad;
 };
-
-#define HTTP_SCHEME_LEN 7
 
 static long http_scheme_byte(__u32 i, void *ctx)
 {
@@ -473,20 +544,20 @@ static long http_scheme_byte(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
-/* The authority of an absolute http:// target. */
-PART int http_absolute(const struct http_walk *w, struct http_span *authority)
+/* The authority of an absolute http:// target, all of it or more bytes than one has. */
+PART int http_absolute(struct http_walk *w)
 {
 	struct http_scheme s = { .in = w->in, .word = LOOP_ZERO, .n = LOOP_ZERO };
 
 	s.in.off = w->method_end + 1;
-	s.in.end = w->target_end;
-	loop(LOOP_INPUT, http_scheme_byte, &s);
-	authority->off = w->method_end + 1 + HTTP_SCHEME_LEN;
-	authority->end = s.in.off;
+	s.in.end = w->target_end ? w->target_end : w->in.off;
+	loop(HTTP_SCHEME_LEN + HTTP_AUTHORITY_MAX + 1, http_scheme_byte, &s);
+	w->authority.off = w->method_end + 1 + HTTP_SCHEME_LEN;
+	w->authority.end = s.in.off;
 	if (s.n < HTTP_SCHEME_LEN ||
 	    (s.word | HTTP_FOLD) != HTTP_WORD(' ', 'h', 't', 't', 'p', ':', '/', '/'))
 		return PARSE_BAD;
-	return authority->end > authority->off ? PARSE_OK : PARSE_BAD;
+	return w->authority.end > w->authority.off ? PARSE_OK : PARSE_BAD;
 }
 
 /* Method and version. */
@@ -498,8 +569,7 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 	n.in.off = w->start;
 	n.in.end = w->method_end;
 	http_short(&n);
-	if (w->method_end - w->start > HTTP_METHOD_MAX ||
-	    n.word == HTTP_WORD(0, 'C', 'O', 'N', 'N', 'E', 'C', 'T')) /* would carry anything */
+	if (n.word == HTTP_WORD(0, 'C', 'O', 'N', 'N', 'E', 'C', 'T')) /* would carry anything */
 		return PARSE_BAD;
 	h->head = n.word == HTTP_WORD(0, 0, 0, 0, 'H', 'E', 'A', 'D');
 	if (rd_at(&n.in, target) == '*' &&
@@ -515,16 +585,32 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 	return PARSE_OK;
 }
 
+/* Is the part complete, and was not before? */
+PURE int http_due(struct http_walk *w, __u32 complete, __u32 part)
+{
+	if (!complete || w->judged & part)
+		return 0;
+	w->judged |= part;
+	return 1;
+}
+
 /* The host: of the Host header, or of an absolute target, which must then say the same. */
-PURE int http_judge_host(const struct http_walk *w, struct http *h)
+PURE int http_judge_host(struct http_walk *w, struct http *h)
 {
 	__u32 first = rd_at(&w->in, w->method_end + 1);
 	struct http_span authority = w->host;
 
 	if (first != '/' && first != '*') {
-		if (http_absolute(w, &authority) != PARSE_OK ||
-		    (w->host.end && !http_same(&w->in, &authority, &w->host)))
+		if (http_due(w, w->host.end, HTTP_PART_HOST) && w->judged & HTTP_PART_AUTHORITY)
+			return http_same(&w->in, &w->authority, &w->host) ? PARSE_OK : PARSE_BAD;
+		if (!http_due(w, 1, HTTP_PART_AUTHORITY))
+			return PARSE_OK;
+		if (http_absolute(w) != PARSE_OK ||
+		    (w->host.end && !http_same(&w->in, &w->authority, &w->host)))
 			return PARSE_BAD;
+		authority = w->authority;
+	} else if (!http_due(w, w->host.end, HTTP_PART_HOST)) {
+		return PARSE_OK;
 	}
 	if (authority.end == authority.off)
 		return PARSE_OK;
@@ -570,42 +656,78 @@ PURE void http_begin(struct http_walk *w, const struct rd *in)
 	w->seen = LOOP_ZERO;
 	w->field = LOOP_ZERO;
 	w->listed = LOOP_ZERO;
+	w->asked = LOOP_ZERO;
+	w->upgrade = LOOP_ZERO + HTTP_UPGRADE_NONE;
 	w->row = LOOP_ZERO;
 	w->underscore = LOOP_ZERO;
-	w->pad = 0;
+	w->judged = LOOP_ZERO;
+	w->begin = in->off;
 	w->start = in->off;
 	w->method_end = LOOP_ZERO;
 	w->target_end = LOOP_ZERO;
 	w->version_end = LOOP_ZERO;
+	http_span_begin(&w->authority);
 	http_span_begin(&w->value);
 	http_span_begin(&w->host);
 	http_span_begin(&w->length);
 	http_span_begin(&w->coding);
 }
 
+/* Too long for what it is, and no more of it need come to know that. */
+PURE int http_too_long(const struct http_walk *w)
+{
+	__u32 method = w->method_end ? w->method_end : w->in.off;
+
+	return w->in.off - w->begin > HTTP_HEAD_MAX || method - w->start > HTTP_METHOD_MAX ||
+	       (w->field == HTTP_HOST && w->value.end - w->value.off > HTTP_AUTHORITY_MAX);
+}
+
+/* Where the authority of a target ends is known behind the line, or once it is too long. */
+PURE int http_target_known(const struct http_walk *w)
+{
+	return w->version_end || (w->method_end && w->in.off - w->method_end >
+							   1 + HTTP_SCHEME_LEN + HTTP_AUTHORITY_MAX);
+}
+
+/*
+ * What has become complete since the last time, though the head may not be, and nothing a second time:
+ * who sends single bytes must not have all of the head gone over for each.
+ */
+PURE int http_judge(struct http_walk *w, struct http *h)
+{
+	if (http_due(w, w->version_end, HTTP_PART_LINE) && http_judge_request(w, h) != PARSE_OK)
+		return PARSE_BAD;
+	if (http_target_known(w) && http_judge_host(w, h) != PARSE_OK)
+		return PARSE_BAD;
+	if (http_due(w, w->length.end, HTTP_PART_LENGTH) | http_due(w, w->coding.end, HTTP_PART_CODING))
+		return http_judge_body(w, h);
+	return PARSE_OK;
+}
+
 /*
  * From where the walk stopped to the end of w->in, which has what it had and perhaps more. As
- * http_parse(), but *h, all zero at first, is written to on failure too.
+ * http_parse(), but *h, all zero at first, keeps what is known so far, and is written to on failure
+ * too.
  */
 PURE int http_go_on(struct http_walk *w, struct http *h)
 {
 	loop(LOOP_INPUT, http_byte, w);
-	if (w->state == HTTP_AT_BAD || w->in.off - w->start > HTTP_HEAD_MAX)
-		return PARSE_BAD;
-	/* the lines that are complete, though the head may not be */
-	if (w->version_end && (http_judge_request(w, h) != PARSE_OK ||
-			       http_judge_host(w, h) != PARSE_OK ||
-			       http_judge_body(w, h) != PARSE_OK))
+	if (w->state == HTTP_AT_BAD || http_too_long(w) || http_judge(w, h) != PARSE_OK)
 		return PARSE_BAD;
 	if (w->state != HTTP_AT_END)
 		return PARSE_MORE;
-	h->used = w->in.off - w->start;
-	/* RFC 9110 7.8: not in 1.0. To HTTP/2, whose requests nobody would judge, no server changes
-	   without the settings (RFC 7540 3.2.1); and if one does, the preface behind it is bad. */
-	h->upgrade = h->minor && (w->seen & (HTTP_UPGRADE | HTTP_HTTP2_SETTINGS)) == HTTP_UPGRADE;
+	h->host.buf = w->in.buf;
+	h->used = w->in.off - w->begin;
+	h->upgrade = h->minor ? w->upgrade : HTTP_UPGRADE_NONE; /* RFC 9110 7.8 */
 	h->connection_close = w->listed & HTTP_CLOSE ||
 			      (!h->minor && !(w->listed & HTTP_KEEP_ALIVE));
 	return PARSE_OK;
+}
+
+/* Is it a request at all, good or bad? */
+PURE int http_begun(const struct http_walk *w)
+{
+	return w->method_end && w->method_end - w->start <= HTTP_METHOD_MAX;
 }
 
 PART int http_head(const struct rd *in, struct http *h)
@@ -632,8 +754,6 @@ PURE int http_parse(struct rd in, struct http *out)
 		return PARSE_BAD;
 	if (rd_left(&in) == 0)
 		return PARSE_MORE;
-	if (flight_proto(rd_at(&in, in.off)) != PROTO_HTTP)
-		return PARSE_BAD;
 	rc = http_head(&in, &h);
 	if (rc == PARSE_OK)
 		*out = h;

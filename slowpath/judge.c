@@ -243,58 +243,75 @@ static enum judge_state after_head(struct judge *j)
 	return h->body_len ? JUDGE_BODY : after_request(j);
 }
 
-/* http_parse() from where it stopped; h is all zero at first. */
-static int parse_head(struct judge *j, const uint8_t *data, size_t len, struct http *h)
+/* http_parse() from where it stopped. */
+static int parse_head(struct judge *j, const uint8_t *data, size_t len)
 {
 	struct rd in;
 
-	if (flight_proto(data[0]) != PROTO_HTTP)
-		return PARSE_BAD;
 	rd_init(&in, data, (uint32_t)len);
-	if (!j->head_begun)
+	if (!j->head_begun) {
 		http_begin(&j->head, &in);
+		memset(&j->request, 0, sizeof(j->request));
+	}
 	j->head_begun = true;
 	j->head.in.buf = data;
 	j->head.in.end = (uint32_t)len;
-	return http_go_on(&j->head, h);
+	return http_go_on(&j->head, &j->request);
+}
+
+/* An IPv6 literal: as written, in brackets; address_literal() reads it. */
+static int take_literal(struct judge *j, const struct http *h)
+{
+	if (rd_left(&h->host) >= NAME_BUF)
+		return bad(j, REASON_BAD_NAME);
+	if (j->requests > 1 && (rd_left(&h->host) != j->name_len ||
+				!same_bytes(&h->host, (uint8_t *)j->name, j->name_len)))
+		return bad(j, REASON_NAME_CHANGED);
+	j->name_len = rd_left(&h->host);
+	memcpy(j->name, h->host.buf + h->host.off, j->name_len);
+	j->name[j->name_len] = '\0';
+	j->numeric = true;
+	return JUDGE_NAMED;
+}
+
+/* The host of one more request, which must be that of the first. */
+static int take_host(struct judge *j, const struct http *h)
+{
+	bool literal = h->has_host && rd_at(&h->host, h->host.off) == '[';
+
+	if (j->requests++) {
+		if (j->missing ? h->has_host : !h->has_host)
+			return bad(j, REASON_NAME_CHANGED);
+		if (h->has_host && !literal && name_changed(j, h->host))
+			return bad(j, REASON_NAME_CHANGED);
+	}
+	j->missing = !h->has_host;
+	if (literal)
+		return take_literal(j, h);
+	if (h->has_host && j->requests == 1 && !take_name(j, h->host))
+		return bad(j, REASON_BAD_NAME);
+	return JUDGE_NAMED;
 }
 
 static int feed_head(struct judge *j, const uint8_t *data, size_t len)
 {
-	struct http h = { 0 };
-	int parsed = parse_head(j, data, len < JUDGE_BYTES_MAX ? len : JUDGE_BYTES_MAX, &h);
+	int parsed = parse_head(j, data, len < JUDGE_BYTES_MAX ? len : JUDGE_BYTES_MAX);
 
 	if (parsed == PARSE_MORE && len < JUDGE_BYTES_MAX)
 		return JUDGE_MORE;
 	j->proto = PROTO_HTTP;
 	j->head_begun = false;
+	if (parsed != PARSE_OK && j->state == JUDGE_FIRST && !http_begun(&j->head)) {
+		j->proto = PROTO_NONE; /* "SSH-2.0-" is another protocol */
+		return bad(j, REASON_NOT_TLS);
+	}
 	if (parsed != PARSE_OK)
 		return bad(j, REASON_BAD_HTTP);
-	if (j->requests++) {
-		if (j->missing ? h.has_host : !h.has_host)
-			return bad(j, REASON_NAME_CHANGED);
-		if (h.has_host && rd_at(&h.host, h.host.off) != '[' && name_changed(j, h.host))
-			return bad(j, REASON_NAME_CHANGED);
-	}
-	j->missing = !h.has_host;
-	if (h.has_host && rd_at(&h.host, h.host.off) == '[') {
-		/* An IPv6 literal: as written, in brackets; address_literal() reads it. */
-		if (rd_left(&h.host) >= NAME_BUF)
-			return bad(j, REASON_BAD_NAME);
-		if (j->requests > 1 && (rd_left(&h.host) != j->name_len ||
-					!same_bytes(&h.host, (uint8_t *)j->name, j->name_len)))
-			return bad(j, REASON_NAME_CHANGED);
-		j->name_len = rd_left(&h.host);
-		memcpy(j->name, h.host.buf + h.host.off, j->name_len);
-		j->name[j->name_len] = '\0';
-		j->numeric = true;
-	} else if (h.has_host && j->requests == 1 && !take_name(j, h.host)) {
-		return bad(j, REASON_BAD_NAME);
-	}
-	j->left = h.body_len;
+	if (take_host(j, &j->request) != JUDGE_NAMED)
+		return JUDGE_BAD;
+	j->left = j->request.body_len;
 	http_chunks_init(&j->chunks);
-	j->request = h;
-	return named(j, h.used, JUDGE_HEAD);
+	return named(j, j->request.used, JUDGE_HEAD);
 }
 
 static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
@@ -367,21 +384,9 @@ static size_t take_left(struct judge *j, size_t len, enum judge_state then)
 	return n;
 }
 
-/* An HTTP method is capital letters and hyphens, then a space; "SSH-2.0-" is another protocol. */
-static bool could_be_method(const uint8_t *data, size_t len)
-{
-	size_t n = 0;
-
-	while (n < len && n <= HTTP_METHOD_MAX && http_is_method(data[n]))
-		n++;
-	return n <= HTTP_METHOD_MAX && (n == len || data[n] == ' ');
-}
-
 static int feed_first(struct judge *j, const uint8_t *data, size_t len)
 {
 	j->proto = (unsigned)flight_proto(data[0]);
-	if (j->proto == PROTO_HTTP && !could_be_method(data, len))
-		j->proto = PROTO_NONE;
 	switch (j->proto) {
 	case PROTO_TLS:
 		return feed_hello(j, data, len);

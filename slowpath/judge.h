@@ -60,6 +60,7 @@ struct judge {
 		uint8_t head[HELLO_HEADER_LEN];
 	} scan;
 	struct http_walk head;
+	struct http request; /* what of it is known; the one just named, or the last */
 	bool head_begun;
 
 	struct tls_answer answered; /* TLS: what the server has said */
@@ -67,7 +68,6 @@ struct judge {
 	uint64_t left;		    /* HTTP: of the body */
 	struct http_chunks chunks;
 	struct answers answers; /* HTTP: the server's, to the requests that were let go */
-	struct http request;	/* HTTP: the one just named, or the last */
 	bool switched;		/* HTTP: the server has granted another protocol */
 	uint8_t first;		/* HTTP: the first byte that the client says in it */
 	size_t matched;		/* HTTP: bytes that agree with what may not be said in it */

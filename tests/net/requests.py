@@ -74,8 +74,13 @@ with_line("options_asterisk", "RFC 9112 3.2.4", b"OPTIONS * HTTP/1.1")
 with_line("method_with_hyphen", "RFC 3253: not every method is letters",
           b"VERSION-CONTROL /a HTTP/1.1")
 with_line("method_unknown", "RFC 9110 9.1: methods are extensible", b"FROBNICATE / HTTP/1.1")
+with_line("method_with_underscore", "CCM_POST of SCCM, RPC_IN_DATA of Outlook", b"RPC_IN_DATA / HTTP/1.1")
+with_line("method_token", "RFC 9110 5.6.2 allows it, no method has it, and tags of IMAP do",
+          b"GET.! / HTTP/1.1", "not_tls")
+with_line("method_with_digit", "no method has one, and tags of IMAP have", b"A1 / HTTP/1.1", "not_tls")
 with_line("method_too_long", "no method is longer than 32", b"G" * 33 + b" / HTTP/1.1", "not_tls")
-with_line("method_lower_case", "RFC 9110 9.1: methods have a case, and no registered one is lower",
+with_line("method_lower_case", "RFC 9110 9.1: methods have a case; to who ignores it, this is another "
+          "one (connect), and nginx and Node take none",
           b"get / HTTP/1.1", "not_tls")
 with_line("method_mixed_case", "as above", b"Get / HTTP/1.1", "not_tls")
 with_line("method_alone", "RFC 9112 3: HTTP/0.9 has no Host, RFC 1945", b"GET /", "bad_http")
@@ -84,7 +89,11 @@ with_line("tab_for_space", "as above", b"GET /\tHTTP/1.1", "bad_http")
 with_line("space_in_target", "RFC 9112 3.2: no whitespace", b"GET /a b HTTP/1.1", "bad_http")
 with_line("space_behind_version", "RFC 9112 3", b"GET / HTTP/1.1 ", "bad_http")
 with_line("nul_in_target", "RFC 9112 2.2, RFC 3986 2", b"GET /\0 HTTP/1.1", "bad_http")
-with_line("utf8_in_target", "RFC 3986 2: visible ASCII", "GET /ü HTTP/1.1".encode(), "bad_http")
+with_line("utf8_in_target", "curl's queries, Node's paths: not encoded, and no line or space to anyone",
+          "GET /ü?ü HTTP/1.1".encode())
+with_line("bytes_in_target", "as above, whatever they spell", b"GET /\x80\xff HTTP/1.1")
+with_line("utf8_in_version", "RFC 9112 2.3", "GET / HTTP/1.1ü".encode(), "bad_http")
+with_line("utf8_in_method", "RFC 9110 5.6.2: not of a token", "GETü / HTTP/1.1".encode(), "not_tls")
 with_line("http_1_2", "RFC 9112 2.3: nobody knows that version", b"GET / HTTP/1.2", "bad_http")
 with_line("http_2_0", "RFC 9113 does not begin so", b"GET / HTTP/2.0", "bad_http")
 with_line("version_lower_case", "RFC 9112 2.3: case-sensitive", b"GET / http/1.1", "bad_http")
@@ -97,8 +106,11 @@ with_line("connect_path", "as above, whatever the target", b"CONNECT / HTTP/1.1"
 with_line("answer", "RFC 9112 4: that is what servers say", b"HTTP/1.1 200 OK", "not_tls")
 add("http2_preface", "RFC 9113 3.4: requests that nobody would judge",
     lambda _: (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b""), "bad_http")
-add("leading_crlf", "RFC 9112 2.2: servers may ignore it, and not all do",
-    lambda host: (b"\r\n" + head(b"GET / HTTP/1.1", b"Host: " + host), b""), "not_tls")
+for number, (lines, allowed) in enumerate([
+        (b"\r\n", "ok"), (b"\r\n" * 4, "ok"), (b"\r\n" * 5, "not_tls"), (b"\n", "not_tls"),
+        (b"\r\n\n", "not_tls"), (b"\r", "not_tls"), (b"\r\n ", "not_tls")]):
+    add(f"leading_lines_{number}", "RFC 9112 2.2: empty lines, CRLF, are ignored or an error; a few",
+        lambda host, lines=lines: (lines + head(b"GET / HTTP/1.1", b"Host: " + host), b""), allowed)
 add("leading_space", "RFC 9112 2.2",
     lambda host: (b" " + head(b"GET / HTTP/1.1", b"Host: " + host), b""), "not_tls")
 
@@ -111,7 +123,13 @@ with_host("host_in_tabs", "a tab is space to some (RFC 9112 5) and part of the n
 with_host("host_port", "RFC 9110 7.2", b"Host: host.test:80", "ok")
 with_host("host_other_port", "judged, and led to, the port of the connection",
           b"Host: host.test:8080", "ok")
-with_host("host_empty_port", "RFC 3986 3.2.3 advises against it", b"Host: host.test:")
+with_host("host_empty_port", "RFC 3986 3.2.3 allows it", b"Host: host.test:", "ok")
+with_host("absolute_empty_port", "as above", b"Host: host.test:", "ok",
+          line=b"GET http://host.test:/ HTTP/1.1")
+with_host("absolute_empty_port_disagrees", "the same host, in other words, is not the same",
+          b"Host: host.test", line=b"GET http://host.test:/ HTTP/1.1")
+with_host("host_too_long", "no name and port is so long", b"Host: host.test" + b"a" * 300)
+with_host("absolute_too_long", "as above", b"X: y", line=b"GET http://host.test" + b"a" * 300 + b"/ HTTP/1.1")
 with_host("host_port_zeros", "octal to some", b"Host: host.test:080")
 with_host("host_port_overflow", "80 to who counts in 16 bits", b"Host: host.test:65616")
 with_host("host_two_ports", "RFC 3986 3.2", b"Host: host.test:80:80")
@@ -184,6 +202,9 @@ with_field("upgrade", "RFC 9110 7.8; the server says no", b"Connection: upgrade\
 with_field("upgrade_without_connection", "RFC 9110 7.8", b"Upgrade: x", "ok")
 with_field("upgrade_h2c", "RFC 7540 3.2: the server says no",
            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk", "ok")
+with_field("upgrade_h2c_without_settings", "as above; without them too",
+           b"Connection: Upgrade\r\nUpgrade: h2c", "ok")
+with_field("upgrade_tls", "RFC 2817: the server says no", b"Connection: Upgrade\r\nUpgrade: TLS/1.0", "ok")
 with_field("expect", "RFC 9110 10.1.1", b"Expect: 100-continue\r\nContent-Length: 2", "ok",
            body=b"ab")
 
@@ -251,7 +272,11 @@ then("other_name_behind_chunks", "RFC 9112 7.1",
      GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), OTHER, "name_changed")
 then("other_name_behind_h2c", "RFC 7540 3.2: a request like any other",
      GET.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nHTTP2-Settings:\r\n\r\n"), OTHER, "name_changed")
-then("crlf_behind_a_body", "RFC 9112 2.2: part of the body to some", BODY, b"\r\n" + GET)
+add("crlf_behind_a_body", "RFC 9112 2.2: of old clients, and to be ignored",
+    lambda host: ((BODY + b"\r\n" + GET + b"\r\n" * 4 + GET).replace(b"host.test", host), b""))
+then("other_name_behind_crlf", "every head is judged", BODY, b"\r\n" + OTHER, "name_changed")
+then("lines_behind_a_body", "a few, not many", BODY, b"\r\n" * 5 + GET)
+then("lf_behind_a_body", "RFC 9112 2.2: only CRLF is a line's end to all", BODY, b"\n" + GET)
 then("bytes_behind_a_body", "RFC 9112 6.2", BODY, b"def")
 then("preface_behind_h2c", "RFC 7540 3.2",
      GET.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nHTTP2-Settings:\r\n\r\n"), b"PRI * HTTP/2.0\r\n\r\n")
