@@ -143,11 +143,11 @@ static void on_flow_event(void *ctx, const struct flow_event *e)
 	struct worker *w = ctx;
 	struct conn *c;
 
-	if (e->flow >= fastpath_capacity(w->shared->fp) || e->side >= SIDE_COUNT)
-		return;
-	c = w->shared->by_flow[e->flow];
+	if (!flow_is_own(w->shared->fp, w->index, e))
+		return; /* that connection has ended, and whose the record is now is not ours to know */
+	c = w->shared->by_flow[ENDPOINT_FLOW(e->endpoint)];
 	if (c)
-		conn_event(c, (int)e->side);
+		conn_event(c, (int)ENDPOINT_SIDE(e->endpoint));
 }
 
 static void on_ring(evutil_socket_t fd, short what, void *arg)
@@ -159,7 +159,8 @@ static void on_ring(evutil_socket_t fd, short what, void *arg)
 	flow_ring_read(w->shared->fp, w->index, on_flow_event, w);
 }
 
-/* An event that found the ring full is lost; what it was about is in the records. */
+/* An event that found the ring full is lost; what it was about is in the records. Of a record that
+   rests there is nothing to catch up with: what was not written is not told late. */
 static void catch_up(struct worker *w)
 {
 	for (struct conn *c = w->conns; c; c = c->next)
@@ -174,6 +175,7 @@ static void on_lost_look(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	flow_let_go(w->shared->fp, w->index); /* where no event does */
 	if (lost != w->events_lost) {
 		w->events_lost = lost;
 		catch_up(w);

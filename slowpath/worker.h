@@ -35,7 +35,8 @@ struct shared {
 	struct access_log *log;
 	struct clients *clients;   /* open connections by client address */
 	_Atomic uint64_t open;	   /* of all workers */
-	struct conn **by_flow;	   /* by record number; each used by its owner alone */
+	struct conn **by_flow;	   /* by record number; each used by the worker that has the
+				      record, and by nobody else */
 	unsigned tick_ms;	   /* how often a worker says that it lives; 0: nobody asks */
 };
 

@@ -187,44 +187,7 @@ def ended(sock):
         return True
 
 
-# --- the maps are full ----------------------------------------------------------------------
-
-@test(core=True, modes=("on",), ini={"sluice.max_connections": "16"}, seconds=60)
-def connections_without_a_record_are_served_in_user_space(t):
-    """Records rest a while after their connection; enough quick ones use them all up."""
-    opening = crowd.tls_opening("raw.test")
-    seen = []
-
-    def ran_out():
-        with crowd.clients(t, opening, "-m", "reset", "-n", 200, "-c", 8) as quick:
-            quick.end()
-        with echoes(t, 8, "-h") as held:
-            greeted(t, held, 8)
-            now = t.sluice.stats()
-            held.tell("go")
-            crowd.all_well(held.end(), 8)
-        seen.append((now["open"], now["flows_kernel"]))
-        return now["flows_kernel"] < now["open"]
-
-    with crowd.server(t) as server:
-        t.until(ran_out, 20, f"the records run out: {seen}")
-        with crowd.clients(t, opening, "-n", 8, "-u", MIB, "-d", MIB) as streams:
-            crowd.all_well(streams.end(), 8)
-        t.until(lambda: server.look()["open"] == 0, 20, "the server has read all of it")
-    t.sluice.nothing_left()
-    served = [line for line in t.lines() if line["bytes_down"] > 1]
-    assert {line["reason"] for line in served} == {"ok"}, reasons(served)
-    assert "user" in {line["path"] for line in served}, "the log tells of none in user space"
-    # Nothing is held against later ones: when records have rested, the kernel carries again.
-    with t.raw_server(echo):
-        t.until(lambda: carried_by_kernel(t), 10, "the kernel carries again")
-
-
-def carried_by_kernel(t):
-    with opened(t) as sock:
-        converse(sock, 3)
-        return t.sluice.stats()["flows_kernel"] == 1
-
+# --- too many ---------------------------------------------------------------------------------
 
 @test(ini={"sluice.max_connections": "20"}, seconds=60)
 def more_connections_than_allowed(t):
