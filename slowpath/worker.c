@@ -328,12 +328,22 @@ int worker_pipe(struct worker *w, int fds[2])
 		memcpy(fds, w->pipes[w->n_pipes], sizeof(int[2]));
 		return 0;
 	}
+	if (!files_take_pipe(&w->shared->files))
+		return -EMFILE;
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+		files_give_pipe(&w->shared->files);
 		fds[0] = fds[1] = -1;
 		return -errno;
 	}
 	fcntl(fds[1], F_SETPIPE_SZ, SCRATCH_BYTES); /* smaller is slower, not wrong */
 	return 0;
+}
+
+void worker_pipe_close(struct worker *w, const int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+	files_give_pipe(&w->shared->files);
 }
 
 void worker_pipe_done(struct worker *w, const int fds[2])
@@ -342,8 +352,7 @@ void worker_pipe_done(struct worker *w, const int fds[2])
 		memcpy(w->pipes[w->n_pipes++], fds, sizeof(int[2]));
 		return;
 	}
-	close(fds[0]);
-	close(fds[1]);
+	worker_pipe_close(w, fds);
 }
 
 void worker_conn_gone(struct worker *w)
@@ -502,8 +511,7 @@ void worker_close(struct worker *w)
 		close(w->wake_fd);
 	while (w->n_pipes) {
 		w->n_pipes--;
-		close(w->pipes[w->n_pipes][0]);
-		close(w->pipes[w->n_pipes][1]);
+		worker_pipe_close(w, w->pipes[w->n_pipes]);
 	}
 	if (w->base)
 		event_base_free(w->base);

@@ -323,6 +323,55 @@ def does_not_spin(t):
     assert count <= most, f"{count} calls of accept4 in {took:.2f} s, {most:.0f} were due"
 
 
+STALLED = 200  # and as many may be open, with ten to look at them
+BUFFERS = "4096 65536 65536"  # so that it takes no more to stall them
+CALLS_MAX = 500  # of one request, with all it needs
+
+
+@contextlib.contextmanager
+def small_buffers(t):
+    places = [(ns, f"ipv4/tcp_{which}") for which in ("rmem", "wmem")
+              for ns in (t.lab.client, t.lab.gateway, t.lab.server)]
+    before = [(ns, key, ns.read_sysctl(key)) for ns, key in places]
+    try:
+        for ns, key in places:
+            ns.sysctl(key, BUFFERS)
+        yield
+    finally:
+        for ns, key, value in before:
+            ns.sysctl(key, value)
+
+
+@test(daemon=False, seconds=120)
+def pipes_leave_descriptors_for_connections(t):
+    """
+    As many streams as may be open stall in both directions, and two pipes for each would be more than
+    the limit of open files. None is refused or waits, and who copies for want of a pipe does not
+    spin.
+    """
+    limit = 2 * (STALLED + 10) + 656
+    sluice = t.own(changes={"sluice.workers": "1", "sluice.max_connections": f"{STALLED + 10}"},
+                   wrap=["prlimit", f"--nofile={limit}:{limit}"])
+    assert "too low" not in sluice.stderr()
+    with small_buffers(t), crowd.server(t) as server:
+        with crowd.clients(t, crowd.tls_opening("raw.test"), "-n", STALLED, "-u", MIB, "-d", MIB,
+                           "-s", "up", "-s", "down", "-w", 100000) as streams:
+            greeted(t, streams, STALLED)
+            for side in streams, server:
+                crowd.standstill(t, side)
+            calls = Calls(t, "recvfrom,sendto,splice,epoll_wait")
+            is_allowed(t, "allowed.test")
+            assert calls.count() < CALLS_MAX, calls.text()[-4000:]
+            calls.stop()
+            for side in streams, server:
+                side.tell("wake")
+            crowd.all_well(streams.end(), STALLED)
+            crowd.all_served(t, server, STALLED)
+    assert "files" not in sluice.stderr(), sluice.stderr()
+    sluice.nothing_left()
+    assert reasons(t.lines()) == {"ok": STALLED + 1}
+
+
 def reload_is_refused(t):
     """It cannot read its file; it goes on with what it has."""
     before = t.sluice.stderr().count("reload: ")
