@@ -5,6 +5,7 @@ act on another one. stall.so makes them late, by files that a test sets and take
 """
 
 import contextlib
+import ctypes
 import os
 import re
 import socket
@@ -17,6 +18,7 @@ from test_kernel import converse, echo, opened
 
 GIVEN = re.compile(r"stall: record (\d+) worker (\d+)")
 OTHERS = 4
+PIDFD_GETFD = 438  # the same on all machines
 FOREIGN = "stall: a worker reads another's socket"
 
 
@@ -118,6 +120,52 @@ def event_of_an_ended_connection_is_nobody_elses(t):
         client.finish(second)
         assert client.request(second, "allowed.test").startswith("HTTP/1.1 200")
         assert its_record != record
+    t.sluice.nothing_left()
+
+
+@contextlib.contextmanager
+def held_by_another(pid, fd):
+    """A second descriptor of the daemon's socket, in this process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process = os.pidfd_open(pid)
+    held = libc.syscall(PIDFD_GETFD, process, fd, 0)
+    os.close(process)
+    assert held >= 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+@test(modes=(None,), daemon=False, seconds=60)
+def socket_that_another_process_holds_is_nobody_elses(t):
+    """
+    As who reads /proc/PID/fdinfo does for a moment: the daemon has closed it, and it is still there,
+    in the map and in the epoll. What its client says then comes to no other connection.
+    """
+    late = Late(t, {"sluice.workers": "1"})
+    client = t.tls_client("allowed.test")
+    flight = client.first_flight()
+    with contextlib.ExitStack() as stack:
+        stack.callback(late.unsay, "later")
+        late.say("later", 2)
+        before = late.sluice.descriptors()
+        first, record, _ = late.open(stack)
+        fd = next(int(n) for n, what in late.sluice.descriptors().items()
+                  if n not in before and what.startswith("socket:"))
+        with held_by_another(late.sluice.pid, fd):
+            first.sendall(b"\1")  # not TLS: it is reset, but for who holds it
+            t.until(lambda: late.sluice.stats()["ended"] == 1, 10, "it has ended")
+            late.say("later", 4)
+            second, its_record, _ = late.open(stack)
+            assert its_record != record
+            second.sendall(flight[:50])
+            first.sendall(tls.handmade_hello(b"denied.test"))
+            second.sendall(flight[50:])
+            client.finish(second)
+            assert client.request(second, "allowed.test").startswith("HTTP/1.1 200")
+            second.close()
+        t.until(lambda: late.open(stack)[1] == record, 20, "its record is lent again")
     t.sluice.nothing_left()
 
 
