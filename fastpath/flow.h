@@ -55,7 +55,8 @@ size_t fastpath_used(struct fastpath *fp);	     /* of these lent to connections 
 
 /*
  * A record for a new connection of this worker, zeroed, or FLOW_NONE when there is none. Both are
- * called by the worker's thread. The socket of no side is open when it is given back.
+ * called by the worker's thread, or before that runs. We have closed both sockets when it is given
+ * back.
  */
 uint32_t flow_take(struct fastpath *fp, unsigned worker);
 void flow_give_back(struct fastpath *fp, unsigned worker, uint32_t flow);
