@@ -98,7 +98,11 @@ struct flow_user {
 	__u16 port;	 /* client side: destination port the rules are asked about */
 	__u16 pad16;
 	__u32 quiet; /* QUIET_* */
-	__u64 pad[3];
+	__u64 pad[2];
+	__u32 pad_end;
+	/* client side: counts the connections that had this record. It goes on from one to the next,
+	   so it comes last: it is not zeroed for reuse. */
+	__u32 incarnation;
 };
 
 /* What the kernel program judged: the first flight. */
@@ -135,8 +139,8 @@ struct flow {
 
 /* One message of a worker's ring. A lost one loses nothing: the record has it all. */
 struct flow_event {
-	__u32 flow;
-	__u32 side;
+	__u32 endpoint;	   /* ENDPOINT() */
+	__u32 incarnation; /* of the record when it was told */
 };
 
 /* Counters of the program, one array slot each, per CPU. */

@@ -530,7 +530,8 @@ static int may_redirect(struct flow_kern *k, struct flow_user *u, __u32 peer, __
 
 static void tell(struct flow *f, __u32 flow, __u32 side)
 {
-	struct flow_event e = { .flow = flow, .side = side };
+	struct flow_event e = { .endpoint = ENDPOINT(flow, side),
+				.incarnation = READ_ONCE(f->u[SIDE_CLIENT].incarnation) };
 	__u32 worker = f->u[SIDE_CLIENT].worker;
 	void *ring = bpf_map_lookup_elem(&rings, &worker);
 

@@ -86,15 +86,17 @@ size_t fastpath_capacity(const struct fastpath *fp)
 	return 0;
 }
 
-uint32_t flow_take(struct fastpath *fp)
+uint32_t flow_take(struct fastpath *fp, unsigned worker)
 {
 	(void)fp;
+	(void)worker;
 	return FLOW_NONE;
 }
 
-void flow_give_back(struct fastpath *fp, uint32_t flow)
+void flow_give_back(struct fastpath *fp, unsigned worker, uint32_t flow)
 {
 	(void)fp;
+	(void)worker;
 	(void)flow;
 	abort();
 }
@@ -135,6 +137,21 @@ void flow_ring_read(struct fastpath *fp, unsigned worker,
 	(void)fn;
 	(void)ctx;
 	abort();
+}
+
+void flow_let_go(struct fastpath *fp, unsigned worker)
+{
+	(void)fp;
+	(void)worker;
+	abort();
+}
+
+bool flow_is_own(const struct fastpath *fp, unsigned worker, const struct flow_event *e)
+{
+	(void)fp;
+	(void)worker;
+	(void)e;
+	return false;
 }
 
 uint64_t flow_lost(const struct fastpath *fp, unsigned worker)

@@ -8,18 +8,13 @@
 #include <sys/types.h>
 
 #include "fastpath/flow.h"
+#include "fastpath/pool.h"
 
 #define PINNED_MAX 16
 
 struct sluice_bpf;
 struct ring_buffer;
 struct worker_ring;
-
-/* A record that was given back, and when. */
-struct resting {
-	uint32_t flow;
-	uint64_t since_ms;
-};
 
 struct fastpath {
 	struct sluice_bpf *skel;
@@ -34,10 +29,7 @@ struct fastpath {
 	uint64_t *lost; /* by worker, shared with the program */
 	size_t lost_bytes;
 
-	pthread_mutex_t pool_lock;
-	struct resting *pool; /* a queue: oldest first */
-	uint32_t pool_head, pool_len;
-	uint32_t used; /* records that were ever taken */
+	struct pool pool; /* of the records' numbers */
 
 	int names_fd[POLICY_GENERATIONS]; /* inner maps in the slots, or -1 */
 	int rules_fd[POLICY_GENERATIONS];
@@ -45,6 +37,11 @@ struct fastpath {
 	int changes_fd[POLICY_GENERATIONS];
 	uint32_t generation; /* in force */
 };
+
+/* Positions of a worker's ring, in bytes that went through it: where the next event will be written,
+   and up to where it was read. */
+uint64_t ring_written(const struct fastpath *fp, unsigned worker);
+uint64_t ring_read(const struct fastpath *fp, unsigned worker);
 
 /* The running kernel, its BTF and our capabilities: 0, or -ENOTSUP/-EPERM and why. */
 int probe_machine(char *why, size_t why_len);

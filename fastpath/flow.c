@@ -10,42 +10,88 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/clock.h"
 #include "fastpath/fastpath.h"
 #include "sluice.skel.h"
 
-/* The longest rested record, else one that was never used: a busy daemon stays with a few. */
-static uint32_t take_number(struct fastpath *fp)
-{
-	const struct resting *oldest = &fp->pool[fp->pool_head];
+#define LINGERING_LOOKS 4 /* in one go: each is a system call or two */
 
-	if (fp->pool_len && clock_ms() - oldest->since_ms >= FLOW_REST_MS) {
-		fp->pool_head = (fp->pool_head + 1) % fp->capacity;
-		fp->pool_len--;
-		return oldest->flow;
+/* Neither socket is in the map any more. Asked for, and not concluded from close(): who looks at
+   /proc/PID/fdinfo may hold a socket open for a moment longer. What cannot be asked is still there. */
+static bool has_left(const struct fastpath *fp, uint32_t flow)
+{
+	int socks = bpf_map__fd(fp->skel->maps.socks);
+	int sides = fp->records[flow].u[SIDE_UPSTREAM].paired ? SIDE_COUNT : 1;
+
+	for (int side = 0; side < sides; side++) {
+		uint32_t endpoint = ENDPOINT(flow, side);
+		uint64_t cookie;
+
+		if (bpf_map_lookup_elem(socks, &endpoint, &cookie) == 0 || errno != ENOENT)
+			return false;
 	}
-	return fp->used < fp->capacity ? fp->used++ : FLOW_NONE;
+	return true;
 }
 
-uint32_t flow_take(struct fastpath *fp)
+/* What the program has told of it until it left is in the ring, before where the next goes. */
+static void rest(struct fastpath *fp, unsigned worker, uint32_t flow)
 {
-	uint32_t flow;
+	if (has_left(fp, flow))
+		pool_rest(&fp->pool, worker, flow, ring_written(fp, worker));
+	else
+		pool_linger(&fp->pool, worker, flow);
+}
 
-	pthread_mutex_lock(&fp->pool_lock);
-	flow = take_number(fp);
-	pthread_mutex_unlock(&fp->pool_lock);
-	if (flow != FLOW_NONE) /* but for the name, which is valid only with its length */
-		memset(&fp->records[flow], 0, offsetof(struct flow, v.name));
+void flow_let_go(struct fastpath *fp, unsigned worker)
+{
+	uint32_t n = pool_lingering(&fp->pool, worker);
+
+	for (n = n < LINGERING_LOOKS ? n : LINGERING_LOOKS; n; n--)
+		rest(fp, worker, pool_next_lingering(&fp->pool, worker));
+	pool_passed(&fp->pool, worker, ring_read(fp, worker));
+}
+
+/* All but for the incarnation, and the name, which is valid only with its length. */
+static void clear(struct flow *f)
+{
+	memset(f->k, 0, sizeof(f->k));
+	for (int side = 0; side < SIDE_COUNT; side++)
+		memset(&f->u[side], 0, offsetof(struct flow_user, incarnation));
+	memset(&f->v, 0, offsetof(struct flow_verdict, name));
+}
+
+uint32_t flow_take(struct fastpath *fp, unsigned worker)
+{
+	uint32_t flow = pool_take(&fp->pool);
+
+	_Static_assert(FLOW_NONE == POOL_NONE, "one word for none");
+	if (flow != FLOW_NONE) {
+		clear(&fp->records[flow]);
+		__atomic_store_n(&fp->records[flow].u[SIDE_CLIENT].worker, worker, __ATOMIC_RELAXED);
+	}
 	return flow;
 }
 
-void flow_give_back(struct fastpath *fp, uint32_t flow)
+void flow_give_back(struct fastpath *fp, unsigned worker, uint32_t flow)
 {
-	pthread_mutex_lock(&fp->pool_lock);
-	fp->pool[(fp->pool_head + fp->pool_len) % fp->capacity] =
-		(struct resting){ .flow = flow, .since_ms = clock_ms() };
-	fp->pool_len++;
-	pthread_mutex_unlock(&fp->pool_lock);
+	struct flow_user *u = &fp->records[flow].u[SIDE_CLIENT];
+
+	__atomic_store_n(&u->incarnation, u->incarnation + 1, __ATOMIC_RELEASE);
+	pool_returned(&fp->pool);
+	rest(fp, worker, flow);
+	flow_let_go(fp, worker);
+}
+
+/* Only the worker that has a record ends its incarnation: if that is still the event's, and the
+   event is in our ring, nobody else can have the record, now or while we look. */
+bool flow_is_own(const struct fastpath *fp, unsigned worker, const struct flow_event *e)
+{
+	const struct flow_user *u;
+
+	if (ENDPOINT_FLOW(e->endpoint) >= fp->capacity)
+		return false;
+	u = &fp->records[ENDPOINT_FLOW(e->endpoint)].u[SIDE_CLIENT];
+	return __atomic_load_n(&u->incarnation, __ATOMIC_ACQUIRE) == e->incarnation &&
+	       __atomic_load_n(&u->worker, __ATOMIC_RELAXED) == worker;
 }
 
 struct flow *flow_record(const struct fastpath *fp, uint32_t flow)

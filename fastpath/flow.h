@@ -4,9 +4,9 @@
  * the kernel says of it, take it out. Rules: shared memory with the verdict program, told in
  * bpf/abi.h and ARCHITECTURE.md ("The hand-over").
  *
- * A flow is a number, the index of its record. Records are handed out from one pool, and one
- * that was given back rests for FLOW_REST_MS before it is used again, so that no program run
- * that began with the old connection can still be looking at it.
+ * A flow is a number, the index of its record. A record is lent to one worker at a time. One that
+ * was given back rests until the program cannot touch it any more for the old connection and that
+ * worker's ring has nothing more to tell of it; ARCHITECTURE.md, "When a record is lent again".
  */
 #ifndef SLUICE_FASTPATH_FLOW_H
 #define SLUICE_FASTPATH_FLOW_H
@@ -22,7 +22,6 @@ struct fastpath;
 struct policy;
 
 #define FLOW_NONE UINT32_MAX
-#define FLOW_REST_MS 1000
 
 /*
  * Probes, loads and attaches. 0 and *out; or -errno and one line in why: what is missing. A
@@ -54,9 +53,13 @@ void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT]);
 size_t fastpath_capacity(const struct fastpath *fp); /* records in all */
 size_t fastpath_used(struct fastpath *fp);	     /* of these lent to connections */
 
-/* A record for a new connection, zeroed, or FLOW_NONE when there is none. Any thread. */
-uint32_t flow_take(struct fastpath *fp);
-void flow_give_back(struct fastpath *fp, uint32_t flow); /* both sockets are closed */
+/*
+ * A record for a new connection of this worker, zeroed, or FLOW_NONE when there is none. Both are
+ * called by the worker's thread, or before that runs. We have closed both sockets when it is given
+ * back.
+ */
+uint32_t flow_take(struct fastpath *fp, unsigned worker);
+void flow_give_back(struct fastpath *fp, unsigned worker, uint32_t flow);
 struct flow *flow_record(const struct fastpath *fp, uint32_t flow);
 
 /*
@@ -128,11 +131,17 @@ static inline bool flow_hand_on(struct flow *f, uint32_t from, uint32_t to)
 					   __ATOMIC_SEQ_CST);
 }
 
-/* The events of one worker: a descriptor to poll, and a reader that calls fn for each; it reads a
-   bounded number, and the descriptor stays readable while there are more. */
+/*
+ * The events of one worker: a descriptor to poll, and a reader that calls fn for each; it reads a
+ * bounded number, and the descriptor stays readable while there are more. What it has read of
+ * connections that have ended lets their records go: flow_let_go() does nothing else.
+ */
 int flow_ring_fd(const struct fastpath *fp, unsigned worker);
 void flow_ring_read(struct fastpath *fp, unsigned worker,
 		    void (*fn)(void *ctx, const struct flow_event *e), void *ctx);
+void flow_let_go(struct fastpath *fp, unsigned worker);
+/* Whether it is of a connection that this worker has now. */
+bool flow_is_own(const struct fastpath *fp, unsigned worker, const struct flow_event *e);
 /* How many events of this worker were lost so far: if it grew, look at every flow. */
 uint64_t flow_lost(const struct fastpath *fp, unsigned worker);
 

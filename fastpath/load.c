@@ -19,11 +19,12 @@
 #define BPF_FS_MAGIC_NUMBER 0xcafe4a11
 #define RING_BYTES (256 * 1024)
 #define EVENTS_MAX 64 /* of a ring in one go */
-/* Records that rest: what may end in FLOW_REST_MS beyond the open ones. */
+/* Records that rest: what may end while their worker has not come to its ring. */
 #define RESTING_SHARE 4
 
 struct worker_ring {
 	struct ring_buffer *rb;
+	uint8_t *positions; /* a page with the reader's, one with the writer's */
 	unsigned left; /* events until others have their turn */
 	void (*fn)(void *ctx, const struct flow_event *e);
 	void *ctx;
@@ -52,6 +53,46 @@ static int ring_event(void *ctx, void *data, size_t len)
 	return --r->left ? 0 : -EAGAIN;
 }
 
+static size_t page_bytes(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The libbpf of Debian 12 does not tell positions; the kernel shows them. */
+static int open_ring(struct worker_ring *r, int fd)
+{
+	void *p = mmap(NULL, 2 * page_bytes(), PROT_READ, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	r->positions = p;
+	r->rb = ring_buffer__new(fd, ring_event, r, NULL);
+	return r->rb ? 0 : -errno;
+}
+
+static void close_ring(struct worker_ring *r)
+{
+	if (r->rb)
+		ring_buffer__free(r->rb);
+	if (r->positions)
+		munmap(r->positions, 2 * page_bytes());
+}
+
+static uint64_t position(const uint8_t *at)
+{
+	return __atomic_load_n((const unsigned long *)at, __ATOMIC_ACQUIRE);
+}
+
+uint64_t ring_read(const struct fastpath *fp, unsigned worker)
+{
+	return position(fp->rings[worker].positions);
+}
+
+uint64_t ring_written(const struct fastpath *fp, unsigned worker)
+{
+	return position(fp->rings[worker].positions + page_bytes());
+}
+
 static int open_rings(struct fastpath *fp)
 {
 	int outer = bpf_map__fd(fp->skel->maps.rings);
@@ -67,9 +108,7 @@ static int open_rings(struct fastpath *fp)
 			return fd;
 		if (bpf_map_update_elem(outer, &w, &fd, BPF_ANY) != 0)
 			err = -errno;
-		fp->rings[w].rb = err ? NULL : ring_buffer__new(fd, ring_event, &fp->rings[w], NULL);
-		if (!err && !fp->rings[w].rb)
-			err = -errno;
+		err = err ?: open_ring(&fp->rings[w], fd);
 		close(fd); /* the outer map and the ring's mappings hold it */
 	}
 	return err;
@@ -78,7 +117,7 @@ static int open_rings(struct fastpath *fp)
 /* An mmap-able array of n values of `size` bytes. */
 static int share(const struct bpf_map *map, size_t n, size_t size, void **at, size_t *bytes)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = page_bytes();
 	size_t len = (n * size + page - 1) / page * page;
 	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
@@ -96,12 +135,7 @@ static int open_records(struct fastpath *fp)
 
 	err = err ?: share(fp->skel->maps.lost, fp->workers, sizeof(*fp->lost), (void **)&fp->lost,
 			   &fp->lost_bytes);
-	if (err)
-		return err;
-	fp->pool = calloc(fp->capacity, sizeof(*fp->pool));
-	if (!fp->pool)
-		return -ENOMEM;
-	return 0;
+	return err;
 }
 
 static int size_maps(struct fastpath *fp)
@@ -285,13 +319,12 @@ int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned worke
 	if (!fp)
 		return -ENOMEM;
 	libbpf_set_print(remember);
-	pthread_mutex_init(&fp->pool_lock, NULL);
 	for (int i = 0; i < POLICY_GENERATIONS; i++)
 		fp->names_fd[i] = fp->rules_fd[i] = fp->filters_fd[i] = fp->changes_fd[i] = -1;
 	fp->workers = workers;
 	fp->capacity = records_for(conf);
 	fp->generation = POLICY_GENERATIONS; /* none */
-	err = set_up(fp, conf, why, why_len);
+	err = pool_open(&fp->pool, fp->capacity, workers) ?: set_up(fp, conf, why, why_len);
 	if (err) {
 		fastpath_close(fp);
 		return err;
@@ -306,14 +339,13 @@ void fastpath_close(struct fastpath *fp)
 		return;
 	unpin(fp);
 	for (unsigned w = 0; fp->rings && w < fp->workers; w++)
-		if (fp->rings[w].rb)
-			ring_buffer__free(fp->rings[w].rb);
+		close_ring(&fp->rings[w]);
 	free(fp->rings);
 	if (fp->records)
 		munmap(fp->records, fp->records_bytes);
 	if (fp->lost)
 		munmap(fp->lost, fp->lost_bytes);
-	free(fp->pool);
+	pool_close(&fp->pool);
 	for (int i = 0; i < POLICY_GENERATIONS; i++) {
 		if (fp->names_fd[i] >= 0)
 			close(fp->names_fd[i]);
@@ -326,7 +358,6 @@ void fastpath_close(struct fastpath *fp)
 	}
 	if (fp->skel)
 		sluice_bpf__destroy(fp->skel);
-	pthread_mutex_destroy(&fp->pool_lock);
 	free(fp);
 }
 
@@ -337,12 +368,7 @@ size_t fastpath_capacity(const struct fastpath *fp)
 
 size_t fastpath_used(struct fastpath *fp)
 {
-	size_t used;
-
-	pthread_mutex_lock(&fp->pool_lock);
-	used = fp->used - fp->pool_len;
-	pthread_mutex_unlock(&fp->pool_lock);
-	return used;
+	return pool_lent(&fp->pool);
 }
 
 void fastpath_stats(const struct fastpath *fp, uint64_t out[STAT_COUNT])
@@ -372,6 +398,7 @@ void flow_ring_read(struct fastpath *fp, unsigned worker,
 	fp->rings[worker].ctx = ctx;
 	fp->rings[worker].left = EVENTS_MAX;
 	ring_buffer__consume(fp->rings[worker].rb);
+	flow_let_go(fp, worker);
 }
 
 uint64_t flow_lost(const struct fastpath *fp, unsigned worker)

@@ -160,7 +160,7 @@ static int carry(struct fastpath *fp, uint32_t flow, int pair[2])
 
 int probe_carry(struct fastpath *fp, char *why, size_t why_len)
 {
-	uint32_t flow = flow_take(fp);
+	uint32_t flow = flow_take(fp, 0);
 	struct timeval limit = { .tv_sec = 2 };
 	int pair[2] = { -1, -1 };
 	int err = flow == FLOW_NONE ? -ENOBUFS : tcp_pair(pair);
@@ -172,7 +172,7 @@ int probe_carry(struct fastpath *fp, char *why, size_t why_len)
 	cleanup_fd(&pair[0]);
 	cleanup_fd(&pair[1]);
 	if (flow != FLOW_NONE)
-		flow_give_back(fp, flow);
+		flow_give_back(fp, 0, flow);
 	if (err)
 		snprintf(why, why_len, "a test connection did not go through the program: %s",
 			 strerror(-err));

@@ -233,7 +233,7 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 	pump_free(c);
 	if (c->flow != FLOW_NONE) {
 		w->shared->by_flow[c->flow] = NULL;
-		flow_give_back(w->shared->fp, c->flow);
+		flow_give_back(w->shared->fp, w->index, c->flow);
 	}
 	if (c->counted)
 		clients_leave(w->shared->clients, &c->client.ip);
@@ -1066,19 +1066,18 @@ static void enter_kernel_path(struct conn *c)
 
 	if (!s->fp)
 		return;
-	c->flow = flow_take(s->fp);
+	c->flow = flow_take(s->fp, c->w->index);
 	if (c->flow == FLOW_NONE)
 		return;
 	c->rec = flow_record(s->fp, c->flow);
 	s->by_flow[c->flow] = c;
 	u = &c->rec->u[SIDE_CLIENT];
 	u->group = flow_group(c);
-	u->worker = c->w->index;
 	u->port = c->original.port;
 	u->quiet = QUIET_ALL;
 	if (flow_insert(s->fp, c->flow, SIDE_CLIENT, c->fd[SIDE_CLIENT])) {
 		s->by_flow[c->flow] = NULL;
-		flow_give_back(s->fp, c->flow);
+		flow_give_back(s->fp, c->w->index, c->flow);
 		c->flow = FLOW_NONE;
 		c->rec = NULL;
 		return;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -28,9 +27,6 @@
 #include "slowpath/server.h"
 #include "slowpath/tail.h"
 
-/* Descriptors beyond two a connection: listeners, maps, logs, control; and of each worker. */
-#define SPARE_FDS 512
-#define WORKER_FDS (2 * SPARE_PIPES + 16)
 #define NEW_SUFFIX ".new" /* of the control socket, until it takes its place */
 /* Larger blocks have a mapping of their own: lists that have grown or gone leave no holes. */
 #define MAPPED_BYTES (1 << 20)
@@ -185,25 +181,17 @@ static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
 	return 0;
 }
 
-/* Two a connection; pipes are only kept where there is room for them. Too few is no reason not
-   to start: whoever comes beyond them waits, and is not refused. */
-static void check_descriptors(struct daemon *d, const struct conf *conf)
+/* Too few is no reason not to start: whoever comes beyond them waits, and is not refused. */
+static void divide_files(struct daemon *d, const struct conf *conf)
 {
-	struct rlimit limit;
+	struct files *f = &d->shared.files;
 
-	d->files_wanted = (uint64_t)conf->max_connections * SIDE_COUNT + SPARE_FDS +
-			  (uint64_t)d->n_workers * WORKER_FDS;
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	d->files = limit.rlim_cur;
-	if (d->files < d->files_wanted)
+	files_divide(f, conf->max_connections, d->n_workers);
+	if (f->limit < files_wanted(f))
 		log_warn("the limit of %" PRIu64 " open files is too low for max_connections = %u, "
-			 "which needs %" PRIu64 "; connections beyond it will wait",
-			 d->files, conf->max_connections, d->files_wanted);
+			 "which needs %" PRIu64 ", and the rest, which needs %" PRIu64
+			 "; connections beyond it will wait",
+			 f->limit, conf->max_connections, f->connections, f->daemon);
 }
 
 static int open_workers(struct daemon *d, char *err)
@@ -410,7 +398,7 @@ static int start(struct daemon *d, char *err)
 	d->shared.start = conf;
 	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
-	check_descriptors(d, conf);
+	files_raise(&d->shared.files);
 	d->shared.clients = clients_new();
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
@@ -426,7 +414,10 @@ static int start(struct daemon *d, char *err)
 	if (!r && conf->metrics.n)
 		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace,
 				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
-	return r ?: serve(d, conf, err);
+	if (r)
+		return r;
+	divide_files(d, conf);
+	return serve(d, conf, err);
 }
 
 static void stop(struct daemon *d)

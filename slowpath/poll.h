@@ -4,6 +4,10 @@
  * libevent's own events say neither that a socket has failed (a reset looks like something to
  * read, and recv() may return bytes and keep the error) nor do they spare the system call that
  * takes a socket out which is about to be closed.
+ *
+ * A socket that is closed is mostly gone from an epoll, but not while somebody else holds it: who
+ * reads /proc/PID/fdinfo does so for a moment. So what is told is not a pointer: it is a place in a table
+ * and which of those that had the place is meant.
  */
 #ifndef SLUICE_SLOWPATH_POLL_H
 #define SLUICE_SLOWPATH_POLL_H
@@ -19,6 +23,13 @@ struct poll_item {
 	void *owner;
 	int side;	  /* the owner's word for which of its sockets it is */
 	uint32_t watched; /* EPOLL*; 0: not watched */
+	uint32_t place;	  /* while it is watched */
+};
+
+struct poll_place {
+	struct poll_item *item; /* NULL: free */
+	uint32_t incarnation;	/* counts those that had it */
+	uint32_t next;		/* of the free ones */
 };
 
 typedef void poll_fn(struct poll_item *item, uint32_t events);
@@ -27,8 +38,9 @@ struct poller {
 	int fd;
 	struct event *event;
 	poll_fn *fn;
-	struct epoll_event batch[POLL_BATCH]; /* being told: [at, n) is still to come */
-	int at, n;
+	struct poll_place *places;
+	uint32_t n_places, free; /* free: the first, or n_places */
+	struct epoll_event batch[POLL_BATCH];
 };
 
 /* 0 or -errno. fn is told what happened; EPOLLERR and EPOLLHUP come unasked. */
@@ -37,7 +49,7 @@ void poller_close(struct poller *p);
 
 /* From now on `events` of fd are told, once for each change. 0 or -errno (a first watch only). */
 int poll_watch(struct poller *p, struct poll_item *item, int fd, uint32_t events);
-/* The socket was closed, by its only descriptor: nothing of it is told any more. */
+/* The socket was closed: nothing of it is told any more. */
 void poll_closed(struct poller *p, struct poll_item *item);
 
 #endif

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Bound of what one lane may hold, beside what is being judged. With a quarter of it a flow that the
    kernel had passed up for want of room did not catch up, and bulk had half the speed. */
@@ -83,10 +82,8 @@ void pump_free(struct conn *c)
 		struct lane *l = &c->lane[side];
 
 		lane_drop(l);
-		if (l->pipe[0] >= 0) {
-			close(l->pipe[0]);
-			close(l->pipe[1]);
-		}
+		if (l->pipe[0] >= 0)
+			worker_pipe_close(c->w, l->pipe);
 	}
 	free(c->judge);
 	c->judge = NULL;

@@ -191,6 +191,9 @@ static void status_json(const struct status *s, const char *loaded, struct evbuf
 	json_bool(&j, "enforce", s->enforce);
 	json_number(&j, "files", s->files);
 	json_number(&j, "files_wanted", s->files_wanted);
+	json_number(&j, "files_connections", s->files_connections);
+	json_number(&j, "files_daemon", s->files_daemon);
+	json_number(&j, "files_pipes", s->files_pipes);
 	json_close(&j, '}');
 	add_json(&j, out);
 	evbuffer_add(out, "\n", 1);
@@ -212,8 +215,11 @@ void report_status(const struct status *s, bool json, struct evbuffer *out)
 			    s->fastpath_reason[0] ? ")" : "");
 	evbuffer_add_printf(out, "conf: %s\nloaded: %s\nrules: %zu\nnames: %zu\nenforce: %s\n",
 			    s->conf_path, loaded, s->rules, s->names, s->enforce ? "yes" : "no");
-	evbuffer_add_printf(out, "open files: at most %" PRIu64 ", %" PRIu64 " wanted%s\n", s->files,
-			    s->files_wanted, s->files < s->files_wanted ? ": too few" : "");
+	evbuffer_add_printf(out,
+			    "open files: at most %" PRIu64 ", %" PRIu64 " wanted (%" PRIu64
+			    " for connections, %" PRIu64 " for the rest), %" PRIu64 " left for pipes%s\n",
+			    s->files, s->files_wanted, s->files_connections, s->files_daemon,
+			    s->files_pipes, s->files < s->files_wanted ? ": too few" : "");
 }
 
 static void flow_json(const struct flow_info *f, bool first, struct evbuffer *out)

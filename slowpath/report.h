@@ -53,7 +53,8 @@ struct status {
 	uint64_t loaded_at;	     /* seconds since the epoch: when the policy was put in force */
 	size_t rules, names;
 	bool enforce;
-	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
+	uint64_t files, files_wanted; /* the limit of open files, and what all need, which is */
+	uint64_t files_connections, files_daemon, files_pipes; /* the first two; and what is left */
 };
 
 struct flow_info {

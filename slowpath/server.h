@@ -43,7 +43,6 @@ struct daemon {
 	struct passed passed; /* sockets that were open before us, until they are dealt out */
 	struct listen_set listeners;
 	struct watchdog *watchdog;
-	uint64_t files, files_wanted; /* the limit of open files, and what all may need */
 	bool replace;  /* the daemon that runs now */
 	bool stopping;
 	bool handed_over; /* another process has our place: what is kept in files is its */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The counters of the whole, gathered from the workers, the kernel and the policy, as they are now.
-#include <dirent.h>
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,25 +72,15 @@ void snapshot_status(const struct daemon *d, struct status *s)
 		.rules = policy_rules(d->policy),
 		.names = policy_names(d->policy),
 		.enforce = policy_conf(d->policy)->enforce,
-		.files = d->files,
-		.files_wanted = d->files_wanted,
+		.files = d->shared.files.limit,
+		.files_wanted = files_wanted(&d->shared.files),
+		.files_connections = d->shared.files.connections,
+		.files_daemon = d->shared.files.daemon,
+		.files_pipes = d->shared.files.pipes,
 	};
 }
 
 /* ---- what the process uses ---- */
-
-static int64_t open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int64_t n = -3; /* ".", ".." and the folder itself */
-
-	if (!dir)
-		return -1;
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
 
 static int64_t resident_bytes(void)
 {
@@ -110,7 +99,7 @@ static void take_use(struct process_use *u)
 {
 	struct rlimit limit;
 
-	u->open_fds = open_descriptors();
+	u->open_fds = files_open();
 	u->max_fds = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int64_t)limit.rlim_cur : -1;
 	u->resident_bytes = resident_bytes();
 }

@@ -143,11 +143,11 @@ static void on_flow_event(void *ctx, const struct flow_event *e)
 	struct worker *w = ctx;
 	struct conn *c;
 
-	if (e->flow >= fastpath_capacity(w->shared->fp) || e->side >= SIDE_COUNT)
-		return;
-	c = w->shared->by_flow[e->flow];
+	if (!flow_is_own(w->shared->fp, w->index, e))
+		return; /* that connection has ended, and whose the record is now is not ours to know */
+	c = w->shared->by_flow[ENDPOINT_FLOW(e->endpoint)];
 	if (c)
-		conn_event(c, (int)e->side);
+		conn_event(c, (int)ENDPOINT_SIDE(e->endpoint));
 }
 
 static void on_ring(evutil_socket_t fd, short what, void *arg)
@@ -159,7 +159,8 @@ static void on_ring(evutil_socket_t fd, short what, void *arg)
 	flow_ring_read(w->shared->fp, w->index, on_flow_event, w);
 }
 
-/* An event that found the ring full is lost; what it was about is in the records. */
+/* An event that found the ring full is lost; what it was about is in the records. Of a record that
+   rests there is nothing to catch up with: what was not written is not told late. */
 static void catch_up(struct worker *w)
 {
 	for (struct conn *c = w->conns; c; c = c->next)
@@ -174,6 +175,7 @@ static void on_lost_look(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	flow_let_go(w->shared->fp, w->index); /* where no event does */
 	if (lost != w->events_lost) {
 		w->events_lost = lost;
 		catch_up(w);
@@ -326,12 +328,22 @@ int worker_pipe(struct worker *w, int fds[2])
 		memcpy(fds, w->pipes[w->n_pipes], sizeof(int[2]));
 		return 0;
 	}
+	if (!files_take_pipe(&w->shared->files))
+		return -EMFILE;
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+		files_give_pipe(&w->shared->files);
 		fds[0] = fds[1] = -1;
 		return -errno;
 	}
 	fcntl(fds[1], F_SETPIPE_SZ, SCRATCH_BYTES); /* smaller is slower, not wrong */
 	return 0;
+}
+
+void worker_pipe_close(struct worker *w, const int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+	files_give_pipe(&w->shared->files);
 }
 
 void worker_pipe_done(struct worker *w, const int fds[2])
@@ -340,8 +352,7 @@ void worker_pipe_done(struct worker *w, const int fds[2])
 		memcpy(w->pipes[w->n_pipes++], fds, sizeof(int[2]));
 		return;
 	}
-	close(fds[0]);
-	close(fds[1]);
+	worker_pipe_close(w, fds);
 }
 
 void worker_conn_gone(struct worker *w)
@@ -500,8 +511,7 @@ void worker_close(struct worker *w)
 		close(w->wake_fd);
 	while (w->n_pipes) {
 		w->n_pipes--;
-		close(w->pipes[w->n_pipes][0]);
-		close(w->pipes[w->n_pipes][1]);
+		worker_pipe_close(w, w->pipes[w->n_pipes]);
 	}
 	if (w->base)
 		event_base_free(w->base);

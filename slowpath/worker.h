@@ -17,6 +17,7 @@
 #include "fastpath/policy.h"
 #include "slowpath/access_log.h"
 #include "slowpath/clients.h"
+#include "slowpath/files.h"
 #include "slowpath/flows.h"
 #include "slowpath/poll.h"
 #include "slowpath/report.h"
@@ -35,7 +36,9 @@ struct shared {
 	struct access_log *log;
 	struct clients *clients;   /* open connections by client address */
 	_Atomic uint64_t open;	   /* of all workers */
-	struct conn **by_flow;	   /* by record number; each used by its owner alone */
+	struct files files;
+	struct conn **by_flow;	   /* by record number; each used by the worker that has the
+				      record, and by nobody else */
 	unsigned tick_ms;	   /* how often a worker says that it lives; 0: nobody asks */
 };
 
@@ -109,8 +112,9 @@ void worker_add_flows(struct worker *w, void *arg);   /* arg: struct flow_list *
 void worker_add_top(struct worker *w, void *arg);     /* arg: struct top_sum */
 
 /* For conn.c: */
-int worker_pipe(struct worker *w, int fds[2]); /* an empty pipe; 0 or -errno */
+int worker_pipe(struct worker *w, int fds[2]); /* an empty pipe; 0 or -errno: copy then */
 void worker_pipe_done(struct worker *w, const int fds[2]); /* it is empty again */
+void worker_pipe_close(struct worker *w, const int fds[2]); /* it is not */
 void worker_conn_gone(struct worker *w);
 
 #endif

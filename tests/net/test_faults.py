@@ -187,44 +187,7 @@ def ended(sock):
         return True
 
 
-# --- the maps are full ----------------------------------------------------------------------
-
-@test(core=True, modes=("on",), ini={"sluice.max_connections": "16"}, seconds=60)
-def connections_without_a_record_are_served_in_user_space(t):
-    """Records rest a while after their connection; enough quick ones use them all up."""
-    opening = crowd.tls_opening("raw.test")
-    seen = []
-
-    def ran_out():
-        with crowd.clients(t, opening, "-m", "reset", "-n", 200, "-c", 8) as quick:
-            quick.end()
-        with echoes(t, 8, "-h") as held:
-            greeted(t, held, 8)
-            now = t.sluice.stats()
-            held.tell("go")
-            crowd.all_well(held.end(), 8)
-        seen.append((now["open"], now["flows_kernel"]))
-        return now["flows_kernel"] < now["open"]
-
-    with crowd.server(t) as server:
-        t.until(ran_out, 20, f"the records run out: {seen}")
-        with crowd.clients(t, opening, "-n", 8, "-u", MIB, "-d", MIB) as streams:
-            crowd.all_well(streams.end(), 8)
-        t.until(lambda: server.look()["open"] == 0, 20, "the server has read all of it")
-    t.sluice.nothing_left()
-    served = [line for line in t.lines() if line["bytes_down"] > 1]
-    assert {line["reason"] for line in served} == {"ok"}, reasons(served)
-    assert "user" in {line["path"] for line in served}, "the log tells of none in user space"
-    # Nothing is held against later ones: when records have rested, the kernel carries again.
-    with t.raw_server(echo):
-        t.until(lambda: carried_by_kernel(t), 10, "the kernel carries again")
-
-
-def carried_by_kernel(t):
-    with opened(t) as sock:
-        converse(sock, 3)
-        return t.sluice.stats()["flows_kernel"] == 1
-
+# --- too many ---------------------------------------------------------------------------------
 
 @test(ini={"sluice.max_connections": "20"}, seconds=60)
 def more_connections_than_allowed(t):
@@ -358,6 +321,55 @@ def does_not_spin(t):
     listeners = 2
     most = listeners * (took / RETRY_S + 2)
     assert count <= most, f"{count} calls of accept4 in {took:.2f} s, {most:.0f} were due"
+
+
+STALLED = 200  # and as many may be open, with ten to look at them
+BUFFERS = "4096 65536 65536"  # so that it takes no more to stall them
+CALLS_MAX = 500  # of one request, with all it needs
+
+
+@contextlib.contextmanager
+def small_buffers(t):
+    places = [(ns, f"ipv4/tcp_{which}") for which in ("rmem", "wmem")
+              for ns in (t.lab.client, t.lab.gateway, t.lab.server)]
+    before = [(ns, key, ns.read_sysctl(key)) for ns, key in places]
+    try:
+        for ns, key in places:
+            ns.sysctl(key, BUFFERS)
+        yield
+    finally:
+        for ns, key, value in before:
+            ns.sysctl(key, value)
+
+
+@test(daemon=False, seconds=120)
+def pipes_leave_descriptors_for_connections(t):
+    """
+    As many streams as may be open stall in both directions, and two pipes for each would be more than
+    the limit of open files. None is refused or waits, and who copies for want of a pipe does not
+    spin.
+    """
+    limit = 2 * (STALLED + 10) + 656
+    sluice = t.own(changes={"sluice.workers": "1", "sluice.max_connections": f"{STALLED + 10}"},
+                   wrap=["prlimit", f"--nofile={limit}:{limit}"])
+    assert "too low" not in sluice.stderr()
+    with small_buffers(t), crowd.server(t) as server:
+        with crowd.clients(t, crowd.tls_opening("raw.test"), "-n", STALLED, "-u", MIB, "-d", MIB,
+                           "-s", "up", "-s", "down", "-w", 100000) as streams:
+            greeted(t, streams, STALLED)
+            for side in streams, server:
+                crowd.standstill(t, side)
+            calls = Calls(t, "recvfrom,sendto,splice,epoll_wait")
+            is_allowed(t, "allowed.test")
+            assert calls.count() < CALLS_MAX, calls.text()[-4000:]
+            calls.stop()
+            for side in streams, server:
+                side.tell("wake")
+            crowd.all_well(streams.end(), STALLED)
+            crowd.all_served(t, server, STALLED)
+    assert "files" not in sluice.stderr(), sluice.stderr()
+    sluice.nothing_left()
+    assert reasons(t.lines()) == {"ok": STALLED + 1}
 
 
 def reload_is_refused(t):
