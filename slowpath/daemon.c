@@ -411,7 +411,7 @@ static int start(struct daemon *d, char *err)
 	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
 	check_descriptors(d, conf);
-	d->shared.clients = clients_new();
+	d->shared.clients = clients_new(conf->max_connections);
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
 	r = r ?: open_loop(d);
 	r = r ?: reload_open(d);
