@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/securebits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +51,9 @@ static int wear(struct guise *g, const char *user, const struct passwd *pw)
 {
 	int n = getgroups(0, NULL);
 
+	/* Root that keeps its capabilities whoever it is has no other's rights to put on. */
+	if (prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP)
+		return -EPERM;
 	g->groups = n < 0 ? NULL : calloc((size_t)n + 1, sizeof(*g->groups));
 	if (!g->groups)
 		return n < 0 ? -errno : -ENOMEM;

@@ -191,7 +191,7 @@ def endless_head_is_cut(t):
 
 @contextlib.contextmanager
 def held_from_each_address(t, count):
-    """So many connections that say nothing, each from another address of a /64: how many are open."""
+    """So many that say nothing, each from another address of a /64: how many are open."""
     with t.whole_network() as addresses:
         with contextlib.ExitStack() as stack:
             hold_each(t, stack, addresses, count)
@@ -225,7 +225,8 @@ def client_prefix6_says_what_a_client_is(t):
         assert held == 60, held
 
 
-@test(ini={"sluice.max_connections": "6", "sluice.max_per_client": "4", "sluice.client_prefix6": "128"})
+@test(ini={"sluice.max_connections": "6", "sluice.max_per_client": "4",
+           "sluice.client_prefix6": "128"})
 def limits(t):
     with contextlib.ExitStack() as stack:
         def hold(source, count):

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import stat
 import sys
 
@@ -203,8 +204,8 @@ def root_changes_no_mode_of_what_is_swapped_for_the_socket(t):
 def root_removes_nothing_through_a_link(t):
     """A socket that nobody answers at is taken away: not in a folder of root's."""
     place = Place(t)
-    run([sys.executable, "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])",
-         f"{place.roots}/sock"])
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{place.roots}/sock")
     place.write(SECRET)
     plant(place.roots, f"{place.users}/sub")
     refuses(t, place, "Permission denied", sluice__control=f"{place.users}/sub/sock")

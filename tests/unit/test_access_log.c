@@ -71,7 +71,8 @@ static struct access_entry denied(void)
 
 static struct access_log *open_log(const char *where, enum conf_log_format format)
 {
-	struct conf conf = { .user = (char *)"", .access_log = (char *)where, .log_format = format };
+	struct conf conf = { .user = (char *)"", .access_log = (char *)where,
+			     .log_format = format };
 	struct access_log *log = NULL;
 	char err[256] = "";
 
