@@ -101,6 +101,7 @@ struct conf {
 	unsigned workers; /* 0: auto */
 	enum conf_fastpath fastpath;
 	unsigned max_connections, max_per_client;
+	unsigned client_prefix6; /* bits of an IPv6 address that make a client */
 	char *access_log; /* path, or "stderr", "syslog", "syslog:PATH", "none" */
 	enum conf_log_format log_format;
 	char *control;

@@ -517,6 +517,7 @@ const struct key conf_keys[KEY_COUNT] = {
 	  .min = 1, .max = CONNECTIONS_MAX },
 	{ SECTION_SLUICE, "max_per_client", set_number, IN(max_per_client),
 	  .min = 1, .max = CONNECTIONS_MAX },
+	{ SECTION_SLUICE, "client_prefix6", set_number, IN(client_prefix6), .min = 32, .max = 128 },
 	{ SECTION_SLUICE, "access_log", set_log, IN(access_log) },
 	{ SECTION_SLUICE, "log_format", set_enum, IN(log_format), .words = words_log_format },
 	{ SECTION_SLUICE, "control", set_output, IN(control), .max = CONTROL_MAX },
@@ -571,6 +572,7 @@ int keys_defaults(struct conf *c)
 	c->fastpath = FASTPATH_AUTO;
 	c->max_connections = 65536;
 	c->max_per_client = 8192;
+	c->client_prefix6 = 64;
 	c->access_log = strdup("/var/log/sluice/access.log");
 	c->log_format = LOG_SQUID;
 	c->control = strdup("/run/sluice/control.sock");

@@ -21,6 +21,7 @@ struct fastpath {
 	unsigned workers;
 	struct worker_ring *rings;
 	char *pin; /* folder our maps are pinned in, or NULL */
+	char *user; /* whom we will be, or NULL */
 	ino_t pinned[PINNED_MAX]; /* their files, once they are published */
 
 	struct flow *records; /* shared with the program */

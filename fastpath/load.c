@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/guise.h"
 #include "fastpath/fastpath.h"
 #include "sluice.skel.h"
 
@@ -180,23 +181,32 @@ static void pin_paths(const struct fastpath *fp, const struct bpf_map *m, char p
 		path[0] = before[0] = '\0';
 }
 
-static void unpin(struct fastpath *fp)
+static void unlink_pins(struct fastpath *fp)
 {
 	char path[PATH_MAX], before[PATH_MAX];
 	struct bpf_map *m;
 	struct stat st;
 
-	if (!fp->pin)
-		return;
 	for (size_t i = 0; (m = pinned_map(fp->skel, i)); i++) {
 		pin_paths(fp, m, path, before);
 		/* Not what a successor has put in its place. */
-		if (fp->pinned[i] && stat(path, &st) == 0 && st.st_ino == fp->pinned[i])
+		if (fp->pinned[i] && lstat(path, &st) == 0 && st.st_ino == fp->pinned[i])
 			unlink(path);
 		if (!fp->pinned[i])
 			unlink(before);
 	}
 	rmdir(fp->pin);
+}
+
+static void unpin(struct fastpath *fp)
+{
+	struct guise as;
+
+	if (!fp->pin)
+		return;
+	if (guise_wear(&as, fp->user, fp->pin) == 0)
+		unlink_pins(fp);
+	guise_drop(&as);
 	free(fp->pin);
 	fp->pin = NULL;
 }
@@ -213,51 +223,76 @@ static int open_pin_folder(const char *folder)
 	return -ENOTSUP;
 }
 
-static int pin(struct fastpath *fp, const char *folder, char *why, size_t why_len)
+static int pin_all(struct fastpath *fp)
 {
 	char path[PATH_MAX], before[PATH_MAX];
 	struct bpf_map *m;
-	int err;
+	int err = 0;
 
-	if (!folder[0])
-		return 0;
-	err = open_pin_folder(folder);
-	if (err) {
-		snprintf(why, why_len, "pin = %s: %s", folder,
-			 err == -ENOTSUP ? "not on a bpffs (mount -t bpf bpf /sys/fs/bpf)" :
-					   strerror(-err));
-		return err;
-	}
-	fp->pin = strdup(folder);
-	if (!fp->pin)
-		return -ENOMEM;
 	for (size_t i = 0; !err && (m = pinned_map(fp->skel, i)); i++) {
 		pin_paths(fp, m, path, before);
 		unlink(before); /* left by one that was killed */
 		err = bpf_obj_pin(bpf_map__fd(m), before) != 0 ? -errno : 0;
 	}
-	if (err)
-		snprintf(why, why_len, "pin = %s: %s", folder, strerror(-err));
 	return err;
 }
 
-int fastpath_publish(struct fastpath *fp, char *why, size_t why_len)
+/* The folder may be the user's in a place of root's. Root works in it then, but follows nothing
+   there: pinning, renaming and removing do not, nor does lstat(). */
+static int pin(struct fastpath *fp, const struct conf *conf, char *why, size_t why_len)
+{
+	char text[128];
+	struct guise as;
+	int err;
+
+	if (!conf->pin[0])
+		return 0;
+	fp->user = strdup(conf->user);
+	err = fp->user ? guise_wear(&as, fp->user, conf->pin) : -ENOMEM;
+	if (err)
+		return err;
+	err = open_pin_folder(conf->pin);
+	if (!err) {
+		fp->pin = strdup(conf->pin);
+		err = fp->pin ? pin_all(fp) : -ENOMEM;
+	}
+	guise_drop(&as);
+	if (err)
+		snprintf(why, why_len, "pin = %.200s: %s", conf->pin,
+			 err == -ENOTSUP ? "not on a bpffs (mount -t bpf bpf /sys/fs/bpf)" :
+					   guise_explain(&as, err, text, sizeof(text)));
+	return err;
+}
+
+static int rename_pins(struct fastpath *fp)
 {
 	char path[PATH_MAX], before[PATH_MAX];
 	struct bpf_map *m;
 	struct stat st;
 
-	for (size_t i = 0; fp->pin && (m = pinned_map(fp->skel, i)); i++) {
+	for (size_t i = 0; (m = pinned_map(fp->skel, i)); i++) {
 		pin_paths(fp, m, path, before);
-		if (stat(before, &st) != 0 || rename(before, path) != 0) {
-			int err = -errno;
-
-			snprintf(why, why_len, "pin = %s: %s", path, strerror(-err));
-			return err;
-		}
+		if (lstat(before, &st) != 0 || rename(before, path) != 0)
+			return -errno;
 		fp->pinned[i] = st.st_ino;
 	}
 	return 0;
+}
+
+int fastpath_publish(struct fastpath *fp, char *why, size_t why_len)
+{
+	char text[128];
+	struct guise as;
+	int err;
+
+	if (!fp->pin)
+		return 0;
+	err = guise_wear(&as, fp->user, fp->pin) ?: rename_pins(fp);
+	guise_drop(&as);
+	if (err)
+		snprintf(why, why_len, "pin = %.200s: %s", fp->pin,
+			 guise_explain(&as, err, text, sizeof(text)));
+	return err;
 }
 
 /* ---- open and close ---- */
@@ -304,7 +339,7 @@ static int set_up(struct fastpath *fp, const struct conf *conf, char *why, size_
 		return err;
 	}
 	err = probe_carry(fp, why, why_len);
-	return err ?: pin(fp, conf->pin, why, why_len);
+	return err ?: pin(fp, conf, why, why_len);
 }
 
 int fastpath_open(struct fastpath **out, const struct conf *conf, unsigned workers, char *why,
@@ -338,6 +373,7 @@ void fastpath_close(struct fastpath *fp)
 	if (!fp)
 		return;
 	unpin(fp);
+	free(fp->user);
 	for (unsigned w = 0; fp->rings && w < fp->workers; w++)
 		close_ring(&fp->rings[w]);
 	free(fp->rings);

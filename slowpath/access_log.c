@@ -18,6 +18,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/guise.h"
 #include "common/log.h"
 #include "common/nowait.h"
 #include "common/thread.h"
@@ -363,8 +364,21 @@ static int open_sink(struct access_log *log)
 	return 0;
 }
 
+/* With the rights of the user, who opens it again on SIGUSR1, unless the place is root's: then the
+   file is made his. */
+static int open_sink_for(struct access_log *log, const char *user, struct guise *as)
+{
+	int err = log->sink == SINK_FILE ? guise_wear(as, user, log->path) : 0;
+
+	err = err ?: open_sink(log);
+	if (!err && log->sink == SINK_FILE && !as->worn)
+		guise_give_file(log->out.fd, user);
+	guise_drop(as);
+	return err;
+}
+
 /* 0 or -errno; what was made so far is free_log()'s to take down. */
-static int set_up(struct access_log *log, const struct conf *conf)
+static int set_up(struct access_log *log, const struct conf *conf, struct guise *as)
 {
 	int err;
 
@@ -380,7 +394,7 @@ static int set_up(struct access_log *log, const struct conf *conf)
 	log->poke_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (log->poke_fd < 0)
 		return -errno;
-	err = open_sink(log);
+	err = open_sink_for(log, conf->user, as);
 	return err ?: thread_start(&log->writer, run, log);
 }
 
@@ -399,6 +413,8 @@ static void init_lock(struct access_log *log)
 int access_log_open(struct access_log **out, const struct conf *conf, char *err, size_t err_len)
 {
 	struct access_log *log = calloc(1, sizeof(*log));
+	struct guise as = { 0 };
+	char why[128];
 	int rc = -ENOMEM;
 
 	if (log) {
@@ -406,10 +422,11 @@ int access_log_open(struct access_log **out, const struct conf *conf, char *err,
 		log->sink = sink_of(conf->access_log);
 		log->format = conf->log_format;
 		log->out.fd = log->next_fd = log->poke_fd = -1;
-		rc = set_up(log, conf);
+		rc = set_up(log, conf, &as);
 	}
 	if (rc != 0) {
-		snprintf(err, err_len, "access log %s: %s", conf->access_log, strerror(-rc));
+		snprintf(err, err_len, "access log %s: %s", conf->access_log,
+			 guise_explain(&as, rc, why, sizeof(why)));
 		if (log)
 			free_log(log);
 		return rc;

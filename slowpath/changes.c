@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/guise.h"
 #include "common/log.h"
 #include "conf/value.h"
 #include "slowpath/change_file.h"
@@ -379,6 +380,20 @@ static int put_kept(struct daemon *d, char *err)
 	return 0;
 }
 
+static int read_kept(struct daemon *d, size_t *n, char *err)
+{
+	struct guise as;
+	int r = guise_wear(&as, d->first->user, path_of(d));
+	char text[128];
+
+	r = r ?: change_file_read(path_of(d), &d->changes->at, n, err, ERR_LEN);
+	guise_drop(&as);
+	if (r == -EACCES)
+		snprintf(err, ERR_LEN, "changes = %.300s: %s", path_of(d),
+			 guise_explain(&as, r, text, sizeof(text)));
+	return r;
+}
+
 int changes_open(struct daemon *d, char *err)
 {
 	size_t n = 0;
@@ -391,7 +406,7 @@ int changes_open(struct daemon *d, char *err)
 	if (!d->changes->expiry)
 		return -ENOMEM;
 	if (path_of(d)[0])
-		r = change_file_read(path_of(d), &d->changes->at, &n, err, ERR_LEN);
+		r = read_kept(d, &n, err);
 	d->changes->n = n;
 	if (r)
 		return r;

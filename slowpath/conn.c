@@ -236,7 +236,7 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 		flow_give_back(w->shared->fp, w->index, c->flow);
 	}
 	if (c->counted)
-		clients_leave(w->shared->clients, &c->client.ip);
+		clients_leave(w->shared->clients, &c->client_key);
 	*c->prev = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
@@ -551,7 +551,7 @@ static void find_destination(struct conn *c)
 	}
 	/* on_resolved() may be called before this returns, and may end the connection. */
 	q = resolver_ask(c->w->resolver, c->name,
-			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, &c->client.ip,
+			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, &c->client_key,
 			 on_resolved, c);
 	if (q)
 		c->query = q;
@@ -1103,6 +1103,7 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 	for (int side = 0; side < SIDE_COUNT; side++)
 		c->lane[side].pipe[0] = c->lane[side].pipe[1] = -1;
 	address_from_sockaddr(&c->client, client);
+	c->client_key = clients_key(&c->client.ip, w->shared->start->client_prefix6);
 	c->next = w->conns;
 	c->prev = &w->conns;
 	if (c->next)
@@ -1120,7 +1121,7 @@ static unsigned admit(struct conn *c)
 
 	if (c->w->shared->open > start->max_connections)
 		return REASON_LIMIT;
-	c->counted = clients_enter(c->w->shared->clients, &c->client.ip, start->max_per_client);
+	c->counted = clients_enter(c->w->shared->clients, &c->client_key, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
 	if (address_original(c->fd[SIDE_CLIENT], start, address_is_v4(&c->client.ip),

@@ -11,6 +11,7 @@
 #include <event2/event_struct.h>
 
 #include "bpf/abi.h"
+#include "slowpath/clients.h"
 #include "slowpath/judge.h"
 #include "slowpath/poll.h"
 #include "slowpath/worker.h"
@@ -68,6 +69,7 @@ struct conn {
 	unsigned why_late;   /* denied after it was open: the answer waits for the upstream's end */
 
 	struct endpoint_addr client, original, dst;
+	struct client_key client_key; /* what limits and shares go by */
 	uint32_t group; /* in the worker's policy */
 	char name[NAME_BUF];
 	size_t name_len;

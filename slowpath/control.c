@@ -457,6 +457,17 @@ static int clear_path(const struct sockaddr_un *at)
 	return unlink(at->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
+/* The file is made with its mode: at no time is it open to all, and nothing is done to whatever may
+   have its name a moment later. */
+static int bind_at(int fd, const struct sockaddr_un *at)
+{
+	mode_t mask = umask(0777 & ~SOCKET_MODE);
+	int rc = bind(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ? -errno : 0;
+
+	umask(mask);
+	return rc;
+}
+
 /* The listening socket or -errno. */
 static int listen_at(const struct sockaddr_un *at)
 {
@@ -468,11 +479,10 @@ static int listen_at(const struct sockaddr_un *at)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* The file is made with the socket's mode less umask: at no time is it open to all. */
-	if (fchmod(fd, SOCKET_MODE) != 0 ||
-	    bind(fd, (const struct sockaddr *)at, sizeof(*at)) != 0)
-		return -errno;
-	if (chmod(at->sun_path, SOCKET_MODE) != 0 || listen(fd, BACKLOG) != 0) {
+	rc = bind_at(fd, at);
+	if (rc != 0)
+		return rc;
+	if (listen(fd, BACKLOG) != 0) {
 		rc = -errno;
 		unlink(at->sun_path);
 		return rc;

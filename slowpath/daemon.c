@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/guise.h"
 #include "common/log.h"
 #include "slowpath/access_log.h"
 #include "slowpath/conn.h"
@@ -225,11 +226,16 @@ static int open_control(struct daemon *d, const struct conf *conf, char *err)
 	char path[PATH_MAX];
 	int n = snprintf(path, sizeof(path), "%s%s", conf->control, d->replace ? NEW_SUFFIX : "");
 	int r = n < (int)sizeof(path) ? 0 : -ENAMETOOLONG;
+	struct guise as = { 0 };
+	char text[128];
 
+	r = r ?: guise_wear(&as, conf->user, path);
 	r = r ?: control_open(&d->control, d->base, path, verbs_request, d);
+	guise_drop(&as);
 	if (r)
-		snprintf(err, ERR_LEN, "control = %.400s: %s", path,
-			 r == -EADDRINUSE ? "another sluiced answers there" : strerror(-r));
+		snprintf(err, ERR_LEN, "control = %.300s: %s", path,
+			 r == -EADDRINUSE ? "another sluiced answers there" :
+					    guise_explain(&as, r, text, sizeof(text)));
 	return r;
 }
 
@@ -245,6 +251,17 @@ static int deal_listeners(struct daemon *d)
 	return r;
 }
 
+/* To the socket that the user can reach; who we are to the other end, root, does not change. */
+static int ask_the_one_before(struct daemon *d, const struct conf *conf, char *err)
+{
+	struct guise as;
+	int r = guise_wear(&as, conf->user, conf->control);
+
+	r = r ?: handover_ask(conf->control, &d->passed, err, ERR_LEN);
+	guise_drop(&as);
+	return r;
+}
+
 static int open_listeners(struct daemon *d, const struct conf *conf, char *err)
 {
 	int r = 0;
@@ -254,7 +271,7 @@ static int open_listeners(struct daemon *d, const struct conf *conf, char *err)
 		return -EINVAL;
 	}
 	if (d->replace)
-		r = handover_ask(conf->control, &d->passed, err, ERR_LEN);
+		r = ask_the_one_before(d, conf, err);
 	r = r ?: listen_open(&d->listeners, conf, d->n_workers, &d->passed, err, ERR_LEN);
 	return r ?: deal_listeners(d);
 }
@@ -265,35 +282,50 @@ struct before {
 	int process; /* to end it, if it does not listen */
 };
 
-/* From here on others find us and not the one before. Last, and after all that can go wrong. */
-static int take_place(struct daemon *d, const struct conf *conf, struct before *before, char *err)
+static int find_the_one_before(const struct conf *conf, struct before *before, char *err)
 {
-	int r = privilege_check(conf->user, err, ERR_LEN);
+	struct guise as;
+	int r = guise_wear(&as, conf->user, conf->control);
 
-	if (!r && d->replace) {
-		before->fd = handover_connect(conf->control, err, ERR_LEN);
-		r = before->fd < 0 ? before->fd : 0;
-	}
-	if (!r && d->replace) {
-		before->process = handover_process(before->fd);
-		r = before->process < 0 ? before->process : 0;
-	}
-	if (!r && d->shared.fp)
-		r = fastpath_publish(d->shared.fp, err, ERR_LEN);
-	if (r || !d->replace)
-		return r;
-	r = control_move(d->control, conf->control);
 	if (r)
-		snprintf(err, ERR_LEN, "control = %.400s: %s", conf->control, strerror(-r));
+		return r;
+	before->fd = handover_connect(conf->control, err, ERR_LEN);
+	guise_drop(&as);
+	if (before->fd < 0)
+		return before->fd;
+	before->process = handover_process(before->fd);
+	return before->process < 0 ? before->process : 0;
+}
+
+static int move_control(struct daemon *d, const struct conf *conf, char *err)
+{
+	struct guise as;
+	int r = guise_wear(&as, conf->user, conf->control);
+	char text[128];
+
+	r = r ?: control_move(d->control, conf->control);
+	guise_drop(&as);
+	if (r)
+		snprintf(err, ERR_LEN, "control = %.300s: %s", conf->control,
+			 guise_explain(&as, r, text, sizeof(text)));
 	return r;
 }
 
+/* From here on others find us and not the one before. Last, and after all that can go wrong. */
+static int take_place(struct daemon *d, const struct conf *conf, struct before *before, char *err)
+{
+	int r = d->replace ? find_the_one_before(conf, before, err) : 0;
+
+	if (!r && d->shared.fp)
+		r = fastpath_publish(d->shared.fp, err, ERR_LEN);
+	return r || !d->replace ? r : move_control(d, conf, err);
+}
+
+/* The log is his already. */
 static int become_user(struct daemon *d, const struct conf *conf, char *err)
 {
-	privilege_give(conf->user, conf->pin);
-	privilege_give(conf->user, conf->control);
-	if (conf->access_log[0] == '/')
-		privilege_give(conf->user, conf->access_log); /* to be opened again by SIGUSR1 */
+	guise_give_path(conf->pin, conf->user); /* to be removed at the end */
+	guise_give_path(conf->control, conf->user);
 	return privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
 }
 
@@ -399,8 +431,9 @@ static int start(struct daemon *d, char *err)
 	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
 	files_raise(&d->shared.files);
-	d->shared.clients = clients_new();
+	d->shared.clients = clients_new(conf->max_connections);
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
+	r = r ?: privilege_check(conf->user, err, ERR_LEN); /* whose rights files are opened with */
 	r = r ?: open_loop(d);
 	r = r ?: reload_open(d);
 	r = r ?: changes_open(d, err);
@@ -420,6 +453,19 @@ static int start(struct daemon *d, char *err)
 	return serve(d, conf, err);
 }
 
+/* Its file is unlinked, still as root if the start has failed. */
+static void close_control(struct daemon *d)
+{
+	struct guise as;
+
+	if (!d->control)
+		return;
+	if (guise_wear(&as, d->first->user, d->first->control) != 0)
+		abort(); /* it was worn to make it */
+	control_close(d->control);
+	guise_drop(&as);
+}
+
 static void stop(struct daemon *d)
 {
 	reload_close(d);
@@ -431,7 +477,7 @@ static void stop(struct daemon *d)
 		worker_close(&d->workers[i]);
 	}
 	tail_close(); /* the last ends are told */
-	control_close(d->control);
+	close_control(d);
 	free(d->workers);
 	listen_free(&d->listeners);
 	passed_free(&d->passed);

@@ -43,14 +43,6 @@ int privilege_none(void)
 	return geteuid() == 0 ? 0 : keep(false, false);
 }
 
-void privilege_give(const char *user, const char *path)
-{
-	struct passwd *pw = user[0] && path[0] ? getpwnam(user) : NULL;
-
-	if (pw && geteuid() == 0 && lchown(path, pw->pw_uid, pw->pw_gid) != 0)
-		return; /* it stays behind, which is what happens to one that is killed */
-}
-
 int privilege_check(const char *user, char *err, size_t err_len)
 {
 	if (!user[0] || getpwnam(user))

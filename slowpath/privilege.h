@@ -19,12 +19,6 @@ int privilege_never_more(void);
  */
 int privilege_none(void);
 
-/*
- * Gives `path` to `user`, so that it can be removed at the end; a missing path is fine. What a
- * link leads to is not given away: the folder may be the user's, and the link its doing.
- */
-void privilege_give(const char *user, const char *path);
-
 /* 0, or -ENOENT and a line: there is no such user. */
 int privilege_check(const char *user, char *err, size_t err_len);
 

@@ -77,6 +77,7 @@ static void warn_of_restart(const struct conf *old, const struct conf *new)
 	if (strcmp(old->user, new->user) || old->workers != new->workers ||
 	    old->fastpath != new->fastpath || old->max_connections != new->max_connections ||
 	    old->max_per_client != new->max_per_client ||
+	    old->client_prefix6 != new->client_prefix6 ||
 	    strcmp(old->access_log, new->access_log) || old->log_format != new->log_format ||
 	    strcmp(old->control, new->control) || strcmp(old->pin, new->pin) ||
 	    old->mark != new->mark)

@@ -244,14 +244,9 @@ static int servers_open(struct server_set *set, struct event_base *base, const s
 
 /* ---- the cache ---- */
 
-static struct share *share_of(struct resolver *r, const struct in6_addr *client)
+static struct share *share_of(struct resolver *r, const struct client_key *client)
 {
-	struct sip s;
-
-	sip_init(&s, r->key[0], r->key[1]);
-	for (size_t i = 0; i < sizeof(client->s6_addr); i++)
-		sip_byte(&s, client->s6_addr[i]);
-	return &r->shares[sip_value(&s) & (SHARES - 1)];
+	return &r->shares[clients_hash(r->key, client) & (SHARES - 1)];
 }
 
 static struct chain *bucket(struct resolver *r, const char *name, int family)
@@ -795,7 +790,7 @@ int resolver_reload(struct resolver *r, const struct conf *conf)
 }
 
 struct resolver_query *resolver_ask(struct resolver *r, const char *name, int family,
-				    const struct in6_addr *client, resolver_done done, void *arg)
+				    const struct client_key *client, resolver_done done, void *arg)
 {
 	struct in6_addr addrs[RESOLVER_ADDRESSES];
 	struct resolver_query *q;

@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "slowpath/clients.h"
 
 struct event_base;
 struct resolver;
@@ -53,7 +54,7 @@ int resolver_reload(struct resolver *r, const struct conf *conf); /* new servers
  * under way a new one counts to.
  */
 struct resolver_query *resolver_ask(struct resolver *r, const char *name, int family,
-				    const struct in6_addr *client, resolver_done done, void *arg);
+				    const struct client_key *client, resolver_done done, void *arg);
 void resolver_cancel(struct resolver_query *q); /* done will not be called */
 
 /* Nobody is at the addresses of this name: an answer older than a second is not used again. */

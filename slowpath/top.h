@@ -16,6 +16,10 @@
  *
  * Two windows of TOP_WINDOW_MS change places, and what is shown is both: 30 to 60 minutes.
  *
+ * A client is an address here, not a network (slowpath/clients.h): who looks wants to find the
+ * host. One that keeps changing its address is spread over many rows, and pushes out none that has
+ * more than N / TOP_ENTRIES.
+ *
  * A struct top belongs to one worker. Nothing is allocated after top_new(). Pure but for its key,
  * which is random: names are the clients' to choose.
  */

@@ -93,6 +93,22 @@ class Case:
         options.setdefault("timeout", 8 * self.scale)
         return self.lab.connect(self.server(role), port, source=self.client(source), **options)
 
+    @contextlib.contextmanager
+    def whole_network(self):
+        """The client gets all addresses of a /64 of IPv6: an iterator of them."""
+        lab, net = self.lab, "fd77:3::/64"
+        local = ["local", net, "dev", "lo"]
+        there = [net, "via", CLIENTS["client"][1], "dev", "g0"]
+        lab.client.run("ip", "-6", "route", "add", *local)
+        lab.client.sysctl("ipv6/ip_nonlocal_bind", 1)
+        lab.gateway.run("ip", "-6", "route", "add", *there)
+        try:
+            yield (f"fd77:3::{host:x}" for host in itertools.count(1))
+        finally:
+            lab.gateway.run("ip", "-6", "route", "del", *there)
+            lab.client.sysctl("ipv6/ip_nonlocal_bind", 0)
+            lab.client.run("ip", "-6", "route", "del", *local)
+
     def tls_client(self, name, **options):
         return tls.Client(self.lab.path("ca.pem"), name, **options)
 

@@ -189,7 +189,44 @@ def endless_head_is_cut(t):
         t.logged(reason=("bad_http", "bad_tls"), verdict="deny")
 
 
-@test(ini={"sluice.max_connections": "6", "sluice.max_per_client": "4"})
+@contextlib.contextmanager
+def held_from_each_address(t, count):
+    """So many that say nothing, each from another address of a /64: how many are open."""
+    with t.whole_network() as addresses:
+        with contextlib.ExitStack() as stack:
+            hold_each(t, stack, addresses, count)
+            yield t.sluice.stats()["open"]
+        t.sluice.quiet()
+
+
+def hold_each(t, stack, addresses, count):
+    for _ in range(count):
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # also within connect()
+            sock = stack.enter_context(t.lab.connect(t.server("site"), 443, next(addresses),
+                                                     8 * t.scale))
+            sock.sendall(b"\x16")
+    until(lambda: t.sluice.stats()["open"] + t.sluice.stats()["reasons"]["limit"] == count,
+          10 * t.scale, "all are counted")
+
+
+@test(families=(6,), daemon=False)
+def one_host_with_a_network_is_one_client(t):
+    """A /64 is what a host chooses addresses from: it takes no more than one client may."""
+    t.own(changes={"sluice.max_connections": "400", "sluice.max_per_client": "20"})
+    with held_from_each_address(t, 60) as held:
+        assert held == 20, held
+        is_allowed(t, "allowed.test")  # another client
+
+
+@test(families=(6,), daemon=False)
+def client_prefix6_says_what_a_client_is(t):
+    t.own(changes={"sluice.max_per_client": "20", "sluice.client_prefix6": "128"})
+    with held_from_each_address(t, 60) as held:
+        assert held == 60, held
+
+
+@test(ini={"sluice.max_connections": "6", "sluice.max_per_client": "4",
+           "sluice.client_prefix6": "128"})
 def limits(t):
     with contextlib.ExitStack() as stack:
         def hold(source, count):

@@ -161,21 +161,6 @@ def started_as_the_user_it_keeps_no_more(t):
     reloads(t, sluice)
 
 
-@test(modes=("off",), families=(4,), daemon=False)
-def what_a_link_leads_to_is_not_given_away(t):
-    """A user who owns the log's folder could have /etc for it."""
-    folder = folder_for_nobody(t, "links")
-    target, link = t.lab.path("links.target"), f"{folder}/log"
-    with open(target, "wb"):
-        pass
-    os.symlink(target, link)
-    sluice = t.own(changes={"sluice.user": "nobody", "sluice.control": f"{folder}/sock",
-                            "sluice.access_log": link})
-    assert os.lstat(link).st_uid == 65534 and os.stat(target).st_uid == 0
-    sluice.stop()
-    os.unlink(link)
-
-
 @test(core=True, modes=("on",), families=(4,), daemon=False)
 def maps_are_pinned_while_it_runs(t):
     sluice = t.own()

@@ -137,6 +137,7 @@ def rotation_under_load_loses_no_line(t):
     with open(f"{CONTRIB}/logrotate/sluice", encoding="ascii") as f:
         snippet = f.read()
     for ours, here in (("/var/log/sluice/access.log", path), ("create 0640 sluice", "create 0640 nobody"),
+                       ("--reuid=sluice", "--reuid=nobody"),
                        ("sluicectl status", f"sluicectl -s {sluice.socket} status")):
         assert ours in snippet, ours
         snippet = snippet.replace(ours, here)

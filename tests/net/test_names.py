@@ -349,7 +349,27 @@ def unreadable_addresses_end_the_start(t):
 
 # --- too many questions ---------------------------------------------------------------------
 
-@test(ini=scripted)
+def each_apart(scale):
+    """Also where all clients are in one /64."""
+    return scripted(scale, **{"sluice.client_prefix6": "128"})
+
+
+@test(families=(6,), ini=scripted)
+def one_host_with_a_network_has_one_share(t):
+    """Each question comes from another address of its /64; they are fewer than all places."""
+    before = t.sluice.stats()["dns_given_up"]
+    with Dns(t.lab, {".dead.odd.test": silent}), t.whole_network() as addresses:
+        with contextlib.ExitStack() as stack:
+            for _ in range(1100):
+                sock = stack.enter_context(t.lab.connect(t.server("evil"), 80, next(addresses),
+                                                         8 * t.scale))
+                sock.sendall(get(t.fresh("dead.odd.test")))
+            t.until(lambda: t.sluice.stats()["dns_given_up"] > before, 20, "some are given up")
+        t.sluice.quiet()
+    t.forget_log()
+
+
+@test(ini=each_apart)
 def dead_zone_does_not_hold_up_others(t):
     """One client asks for more names that nobody answers than its share is."""
     names, table = fresh(t, of(*SITE), of(*SITE))

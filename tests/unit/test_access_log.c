@@ -71,7 +71,8 @@ static struct access_entry denied(void)
 
 static struct access_log *open_log(const char *where, enum conf_log_format format)
 {
-	struct conf conf = { .access_log = (char *)where, .log_format = format };
+	struct conf conf = { .user = (char *)"", .access_log = (char *)where,
+			     .log_format = format };
 	struct access_log *log = NULL;
 	char err[256] = "";
 
@@ -760,7 +761,7 @@ static void test_syslog_that_sleeps(void)
 
 static void test_other_sinks(void)
 {
-	struct conf conf = { .access_log = (char *)"/nonexistent/log" };
+	struct conf conf = { .user = (char *)"", .access_log = (char *)"/nonexistent/log" };
 	struct access_entry e = allowed();
 	struct access_log *log = NULL;
 	char err[256] = "";

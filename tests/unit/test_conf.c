@@ -35,6 +35,7 @@ static void test_defaults(void)
 	CHECK(c->fastpath == FASTPATH_AUTO);
 	CHECK(c->max_connections == 65536);
 	CHECK(c->max_per_client == 8192);
+	CHECK(c->client_prefix6 == 64);
 	CHECK_STR(c->access_log, "/var/log/sluice/access.log");
 	CHECK(c->log_format == LOG_SQUID);
 	CHECK_STR(c->control, "/run/sluice/control.sock");
@@ -248,6 +249,23 @@ static void test_full(void)
 	conf_free(c);
 }
 
+static void test_client_prefix6(void)
+{
+	static const struct {
+		const char *text;
+		unsigned bits;
+	} good[] = { { L "[sluice]\nclient_prefix6 = 32\n", 32 },
+		     { L "[sluice]\nclient_prefix6 = 56\n", 56 },
+		     { L "[sluice]\nclient_prefix6 = 128\n", 128 } };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct conf *c = read_text(good[i].text);
+
+		CHECK(c && c->client_prefix6 == good[i].bits);
+		conf_free(c);
+	}
+}
+
 static void test_watch_lists(void)
 {
 	struct conf *c = read_text(L "[policy]\nwatch_lists = yes\n");
@@ -385,6 +403,12 @@ static const struct {
 	  ":2: max_connections must be a number from 1 to 16777216, not '99999999'" },
 	{ "[sluice]\nmax_per_client = 1k\n",
 	  ":2: max_per_client must be a number from 1 to 16777216, not '1k'" },
+	{ "[sluice]\nclient_prefix6 = 31\n",
+	  ":2: client_prefix6 must be a number from 32 to 128, not '31'" },
+	{ "[sluice]\nclient_prefix6 = /64\n",
+	  ":2: client_prefix6 must be a number from 32 to 128, not '/64'" },
+	{ "[sluice]\nclient_prefix6 = 129\n",
+	  ":2: client_prefix6 must be a number from 32 to 128, not '129'" },
 	{ "[sluice]\naccess_log = sylog\n", ":2: access_log must be an absolute path, stderr, "
 					    "syslog or none, not 'sylog'" },
 	{ "[sluice]\naccess_log = syslog:log\n", ":2: access_log must be an absolute path, "
@@ -620,6 +644,7 @@ int main(void)
 	test_installed(path);
 	test_defaults();
 	test_full();
+	test_client_prefix6();
 	test_watch_lists();
 	test_relative();
 	test_changing();

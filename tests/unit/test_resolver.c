@@ -40,7 +40,7 @@ static struct conf conf;
 static char *servers[2];
 static char hosts_path[] = "/tmp/hosts.XXXXXX";
 static struct resolver *r;
-static const struct in6_addr client = { { { 0xfd, [15] = 1 } } };
+static const struct client_key client = { { 0xfd, [15] = 1 } };
 
 /* ---- a name server ---- */
 
@@ -718,21 +718,21 @@ static void test_bounded(void)
 	end();
 }
 
-static struct in6_addr client_number(unsigned n)
+static struct client_key client_number(unsigned n)
 {
-	struct in6_addr ip = client;
+	struct client_key key = client;
 
-	memcpy(&ip.s6_addr[4], &n, sizeof(n));
-	return ip;
+	memcpy(&key.bytes[4], &n, sizeof(n));
+	return key;
 }
 
 static void start_for(struct caller *c, unsigned who, unsigned n)
 {
-	struct in6_addr ip = client_number(who);
+	struct client_key key = client_number(who);
 	char name[64];
 
 	snprintf(name, sizeof(name), "n%u.silent.example", n);
-	c->q = resolver_ask(r, name, AF_INET, &ip, on_done, c);
+	c->q = resolver_ask(r, name, AF_INET, &key, on_done, c);
 }
 
 /* Questions that have waited longer than a new one may be kept waiting. */
@@ -776,7 +776,7 @@ static void test_jostle(void)
 {
 	static struct caller c[4096];
 	struct caller fresh = { 0 };
-	struct in6_addr other = client_number(77777);
+	struct client_key other = client_number(77777);
 
 	memset(c, 0, sizeof(c));
 	resolver_clock_stands_at_ms = 1000;
