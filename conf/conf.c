@@ -584,6 +584,8 @@ void conf_free(struct conf *c)
 	free(c->control);
 	free(c->pin);
 	free(c->private_networks.at);
+	free(c->own_addresses.at);
+	free(c->nat64_prefixes.at);
 	free(c->deny_page);
 	free(c->changes);
 	free(c->deny_page_text);

@@ -122,6 +122,8 @@ struct conf {
 	char *changes; /* file that keeps what is said at run time; empty: lost at the end */
 	enum conf_destination destination;
 	struct cidr_list private_networks;
+	struct cidr_list own_addresses;	 /* ours, though no interface has them */
+	struct cidr_list nat64_prefixes; /* /32 to /64 or /96, each once (RFC 6052) */
 	enum conf_deny_tls deny_tls;
 	char *deny_page;
 	char *deny_page_text; /* content of deny_page; built-in if that is empty, or not given and

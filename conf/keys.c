@@ -367,6 +367,36 @@ static int set_nets(struct conf_reader *r, const struct key *k, void *field, con
 	return conf_each(r, value, add_net, field);
 }
 
+/* RFC 6052, 2.2: bits 64 to 71 are zero in whatever such a prefix makes. */
+static int check_nat64(struct conf_reader *r, const struct cidr_list *list, const char *item,
+		       const struct cidr *c)
+{
+	if (!strchr(item, ':') || !(c->bits == 96 || (c->bits % 8 == 0 && c->bits >= 32 &&
+						      c->bits <= 64)))
+		return conf_fail(r, "'%s' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+				    "as in 2001:db8:64::/96", item);
+	if (c->addr[8] != 0)
+		return conf_fail(r, "bits 64 to 71 of '%s' must be zero (RFC 6052)", item);
+	for (size_t i = 0; i < list->n; i++)
+		if (memcmp(&list->at[i], c, sizeof(*c)) == 0)
+			return conf_fail(r, "'%s' is given twice", item);
+	return 0;
+}
+
+static int add_nat64(struct conf_reader *r, void *arg, char *item)
+{
+	struct cidr c;
+	int err = parse_net(r, item, &c);
+
+	return err ?: check_nat64(r, arg, item, &c) ?: add_net(r, arg, item);
+}
+
+static int set_nat64(struct conf_reader *r, const struct key *k, void *field, const char *value)
+{
+	(void)k;
+	return conf_each(r, value, add_nat64, field);
+}
+
 static int add_member(struct conf_reader *r, void *arg, char *item)
 {
 	struct conf_group *g = arg;
@@ -539,6 +569,8 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_POLICY, "changes", set_output, IN(changes), .empty = true },
 	{ SECTION_POLICY, "destination", set_enum, IN(destination), .words = words_destination },
 	{ SECTION_POLICY, "private_networks", set_nets, IN(private_networks), LIST },
+	{ SECTION_POLICY, "own_addresses", set_nets, IN(own_addresses), LIST },
+	{ SECTION_POLICY, "nat64_prefixes", set_nat64, IN(nat64_prefixes), LIST },
 	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .words = words_deny_tls },
 	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .empty = true },
 	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .words = value_yes_no },

@@ -44,7 +44,7 @@ struct key {
 	bool empty;		  /* may be empty */
 };
 
-#define KEY_COUNT 38
+#define KEY_COUNT 40
 extern const struct key conf_keys[KEY_COUNT];
 
 /* Fills in what the file need not say. 0 or -ENOMEM. */

@@ -12,6 +12,7 @@
 /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv4.h and
    linux/netfilter_ipv6/ip6_tables.h, which do not go together with netinet/in.h. */
 #define ORIGINAL_DST 80
+#define PARTS_MAX 4 /* the address, two of Teredo, one of nat64_prefixes */
 
 struct prefix {
 	uint8_t addr[16];
@@ -82,18 +83,47 @@ static const struct prefix special[] = {
 	V6(0xff00, 0x0000, 0x0000, 8),	    /* RFC 4291: multicast */
 };
 
+/*
+ * Where a cloud tells a machine its credentials, or is told what it does. They are the gateway's,
+ * whatever block the address is from, so these are listed one by one like the gateway's own. One
+ * that is in no special block is refused by its row here.
+ */
+static const struct prefix metadata[] = {
+	V4(168, 63, 129, 16, 32),   /* Azure: the host, "What is IP address 168.63.129.16?" */
+	V4(169, 254, 169, 254, 32), /* Amazon EC2, "Instance metadata"; nearly all others as well */
+	V4(100, 100, 100, 200, 32), /* Alibaba ECS, "Instance metadata" */
+	V4(192, 0, 0, 192, 32),	    /* Oracle, "Retrieve Predefined Instance Metadata" */
+	V4(169, 254, 42, 42, 32),   /* Scaleway; cloud-init, "Scaleway" */
+	{ { 0xfd, 0, 0x0e, 0xc2, [14] = 2, [15] = 0x54 }, 128, false }, /* EC2 by IPv6 */
+	{ { 0xfd, 0x20, 0, 0xce, [14] = 2, [15] = 0x54 }, 128, false }, /* Compute Engine by IPv6 */
+	{ { 0xfd, 0, 0, 0x42, [15] = 0x42 }, 128, false },		/* Scaleway by IPv6 */
+};
+
 /* Where an IPv4 address stands in an IPv6 one. */
-static const struct carrier {
+struct carrier {
 	struct prefix in;
-	uint8_t at;	/* offset of the four bytes */
+	uint8_t at;	/* offset of the four bytes; byte 8 is none of them (RFC 6052) */
 	uint8_t invert; /* xored over them */
 	bool whole;	/* there is nothing else to it: who lists the one lists the other */
-} carriers[] = {
+};
+
+static const struct carrier carriers[] = {
 	{ V6(0x0000, 0x0000, 0x0000, 96), 12, 0, true },     /* RFC 4291 2.5.5.1: v4-compatible */
+	{ { { [8] = 0xff, 0xff }, 96, false }, 12, 0, false }, /* RFC 2765: IPv4-translated */
 	{ V6(0x0064, 0xff9b, 0x0000, 96), 12, 0, true },     /* RFC 6052: NAT64 */
 	{ V6(0x2002, 0x0000, 0x0000, 16), 2, 0, true },	     /* RFC 3056: 6to4 */
 	{ V6(0x2001, 0x0000, 0x0000, 32), 12, 0xff, false }, /* RFC 4380: Teredo, the client */
 	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0, false },     /* RFC 4380: Teredo, the server */
+};
+
+/* An address, and each IPv4 address that it carries. */
+struct parts {
+	struct part {
+		uint8_t addr[16];
+		bool lists; /* who lists this lists the whole */
+	} at[PARTS_MAX];
+	size_t n;
+	bool translated; /* by a prefix of nat64_prefixes: only what is inside matters */
 };
 
 static bool prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t addr[16])
@@ -118,27 +148,59 @@ static bool row_is_special(const uint8_t addr[16])
 	return best && !best->reachable;
 }
 
-/* The IPv4 address inside, as a v4-mapped one. */
-static void carried(const struct carrier *c, const uint8_t addr[16], uint8_t out[16])
-{
-	memset(out, 0, 10);
-	memset(out + 10, 0xff, 2);
-	for (unsigned i = 0; i < 4; i++)
-		out[12 + i] = addr[c->at + i] ^ c->invert;
-}
-
-static bool is_listed(const struct cidr_list *list, const uint8_t addr[16])
+static bool list_has(const struct cidr_list *list, const uint8_t addr[16])
 {
 	for (size_t i = 0; i < list->n; i++)
-		if (prefix_has(list->at[i].addr, list->at[i].bits, addr))
+		if (cidr_has(&list->at[i], addr))
 			return true;
 	return false;
 }
 
-/* To be refused for what it is: special, or our own. */
-static bool row_is_refused(const uint8_t addr[16])
+/* ---- what is ours ---- */
+
+/* All of 127/8 is this machine, and so is "any address" to connect(), whatever interfaces say. */
+static bool is_here(const struct in6_addr *ip)
 {
-	return row_is_special(addr) || own_has(addr);
+	return (address_is_v4(ip) && (ip->s6_addr[12] == 127 || ip->s6_addr[12] == 0)) ||
+	       IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_UNSPECIFIED(ip);
+}
+
+static bool is_own(const struct conf *conf, const uint8_t addr[16])
+{
+	struct in6_addr ip;
+
+	memcpy(&ip, addr, sizeof(ip));
+	return is_here(&ip) || own_has(addr) || list_has(&conf->own_addresses, addr);
+}
+
+static bool is_metadata(const uint8_t addr[16])
+{
+	for (size_t i = 0; i < sizeof(metadata) / sizeof(metadata[0]); i++)
+		if (memcmp(metadata[i].addr, addr, 16) == 0)
+			return true;
+	return false;
+}
+
+/* Opened by nothing but an entry of its full length: who lists a network means the others in it. */
+static bool is_guarded(const struct conf *conf, const uint8_t addr[16])
+{
+	return is_own(conf, addr) || is_metadata(addr);
+}
+
+/* ---- what an address carries ---- */
+
+/* As a v4-mapped one. */
+static void add_carried(struct parts *p, const struct carrier *c, const uint8_t addr[16])
+{
+	struct part *part = &p->at[p->n++];
+	unsigned from = c->at;
+
+	*part = (struct part){ .addr = { [10] = 0xff, [11] = 0xff }, .lists = c->whole };
+	for (unsigned i = 12; i < 16; i++) {
+		if (from == 8)
+			from++;
+		part->addr[i] = addr[from++] ^ c->invert;
+	}
 }
 
 /* Loopback and unspecified look like v4-compatible ones and are not. */
@@ -148,26 +210,77 @@ static bool is_carried_by(const struct carrier *c, const struct in6_addr *ip)
 	       !IN6_IS_ADDR_UNSPECIFIED(ip);
 }
 
-/* Neither it nor what it carries is listed, and one of them is refused. */
-static bool is_refused(const struct in6_addr *ip, const struct cidr_list *list)
+/* The longest of nat64_prefixes that has it, as a route would be chosen; or NULL. */
+static const struct cidr *translator_of(const struct conf *conf, const uint8_t addr[16])
 {
-	uint8_t inner[16];
+	const struct cidr *best = NULL;
 
-	/* Who lists the address as it stands has said what he wants. */
-	if (is_listed(list, ip->s6_addr))
-		return false;
-	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++) {
-		const struct carrier *c = &carriers[i];
+	for (size_t i = 0; i < conf->nat64_prefixes.n; i++) {
+		const struct cidr *c = &conf->nat64_prefixes.at[i];
 
-		if (!is_carried_by(c, ip))
-			continue;
-		carried(c, ip->s6_addr, inner);
-		if (c->whole && is_listed(list, inner))
-			return false;
-		if (row_is_refused(inner))
+		if (cidr_has(c, addr) && (!best || c->bits > best->bits))
+			best = c;
+	}
+	return best;
+}
+
+static void look_inside(const struct conf *conf, const struct in6_addr *ip, struct parts *p)
+{
+	const struct cidr *prefix = translator_of(conf, ip->s6_addr);
+
+	*p = (struct parts){ .n = 1, .at[0].lists = true };
+	memcpy(p->at[0].addr, ip, 16);
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
+		if (is_carried_by(&carriers[i], ip))
+			add_carried(p, &carriers[i], ip->s6_addr);
+	if (!prefix)
+		return;
+	add_carried(p, &(struct carrier){ .at = prefix->bits / 8, .whole = true }, ip->s6_addr);
+	/* With another byte 8 it is not what a translator makes: it stands for itself. */
+	p->translated = ip->s6_addr[8] == 0;
+}
+
+static bool any_is_own(const struct conf *conf, const struct parts *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (is_own(conf, p->at[i].addr))
+			return true;
+	return false;
+}
+
+/* ---- the verdict ---- */
+
+/* whole: only by an entry of the full length */
+static bool is_listed(const struct cidr_list *list, const uint8_t addr[16], bool whole)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if ((!whole || list->at[i].bits == 128) && cidr_has(&list->at[i], addr))
+			return true;
+	return false;
+}
+
+/* Who lists it as it stands, or what alone it carries, has said what he wants. */
+static bool parts_are_listed(const struct conf *conf, const struct parts *p)
+{
+	bool whole = false;
+
+	for (size_t i = 0; i < p->n; i++)
+		whole |= is_guarded(conf, p->at[i].addr);
+	for (size_t i = 0; i < p->n; i++)
+		if (p->at[i].lists && is_listed(&conf->private_networks, p->at[i].addr, whole))
+			return true;
+	return false;
+}
+
+static bool parts_are_refused(const struct conf *conf, const struct parts *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (is_guarded(conf, p->at[i].addr))
+			return true;
+		if (row_is_special(p->at[i].addr) && !(i == 0 && p->translated))
 			return true;
 	}
-	return row_is_refused(ip->s6_addr);
+	return false;
 }
 
 static bool same(const struct endpoint_addr *a, const struct endpoint_addr *b)
@@ -264,34 +377,34 @@ bool address_is_v4(const struct in6_addr *ip)
 
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip)
 {
-	return is_refused(ip, &conf->private_networks);
+	struct parts p;
+
+	look_inside(conf, ip, &p);
+	return !parts_are_listed(conf, &p) && parts_are_refused(conf, &p);
 }
 
-static bool is_own(const struct in6_addr *ip)
-{
-	/* All of 127/8 is this machine, and so is "any address" to connect(). */
-	if ((address_is_v4(ip) && (ip->s6_addr[12] == 127 || ip->s6_addr[12] == 0)) ||
-	    IN6_IS_ADDR_LOOPBACK(ip) || IN6_IS_ADDR_UNSPECIFIED(ip))
-		return true;
-	return own_has(ip->s6_addr);
-}
-
-static bool listens_at(const struct sockaddr_storage *ss, const struct endpoint_addr *a)
+/* own: a is of this machine */
+static bool listens_at(const struct sockaddr_storage *ss, const struct endpoint_addr *a, bool own)
 {
 	struct endpoint_addr l;
 
 	address_from_sockaddr(&l, (const struct sockaddr *)ss);
-	return l.port == a->port && (same(&l, a) || is_own(&a->ip));
+	return l.port == a->port && (own || same(&l, a));
 }
 
 bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a)
 {
+	struct parts p;
+	bool own;
+
+	look_inside(conf, &a->ip, &p);
+	own = any_is_own(conf, &p);
 	for (size_t i = 0; i < conf->n_listeners; i++)
 		for (size_t k = 0; k < conf->listeners[i].n; k++)
-			if (listens_at(&conf->listeners[i].at[k], a))
+			if (listens_at(&conf->listeners[i].at[k], a, own))
 				return true;
 	for (size_t i = 0; i < conf->metrics.n; i++)
-		if (listens_at(&conf->metrics.at[i], a))
+		if (listens_at(&conf->metrics.at[i], a, own))
 			return true;
 	return false;
 }

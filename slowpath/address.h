@@ -35,13 +35,16 @@ bool address_is_v4(const struct in6_addr *ip);
 
 /*
  * Not a place for clients: special by RFC 6890 and its registries (loopback, link-local, private,
- * shared, documentation, benchmark, multicast, reserved, "this network", unique-local), or an
- * address of this machine (slowpath/own.h); and not listed in conf->private_networks. IPv4 inside
- * IPv6 (v4-mapped, v4-compatible, 64:ff9b::/96, 6to4, Teredo) is judged as well, and but for
- * Teredo it is enough if that is listed.
+ * shared, documentation, benchmark, multicast, reserved, "this network", unique-local), where a
+ * cloud has its metadata, or an address of this machine (slowpath/own.h, conf->own_addresses); and
+ * not listed in conf->private_networks, where the latter two need an entry of full length. IPv4
+ * inside IPv6 (v4-mapped, v4-compatible, v4-translated, 64:ff9b::/96 and conf->nat64_prefixes,
+ * 6to4, Teredo) is judged as well, and but for Teredo and v4-translated it is enough if that is
+ * listed.
  */
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip);
-/* One of this machine's own addresses at a port that one of conf's listeners has. */
+/* One of this machine's own addresses, or one that carries it, at a port that one of conf's
+   listeners has. */
 bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a);
 
 /* "192.0.2.1", "2001:db8::1"; with_port: "192.0.2.1:443", "[2001:db8::1]:443". Returns buf. */

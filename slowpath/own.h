@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The addresses of this machine, of all its interfaces, kept as they are now: read at start by
- * netlink, which then tells of every change. Looking one up costs no system call. One set for
- * the process; any thread may look.
+ * The addresses of this machine, kept as they are now: those of all its interfaces, and what local
+ * and anycast routes of any table lead to. Read at start by netlink, which then tells of every
+ * change. Looking one up costs no system call. One set for the process; any thread may look.
+ *
+ * A local route to everything is left out: it stands in a table of its own, for marked packets
+ * that a transparent proxy takes (TPROXY), and would make the whole world this machine.
  */
 #ifndef SLUICE_SLOWPATH_OWN_H
 #define SLUICE_SLOWPATH_OWN_H

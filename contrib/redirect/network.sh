@@ -97,3 +97,33 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as s:
     mac = bytes.fromhex("333300000001" if v6 else "ffffffffffff")
     s.sendto(packet, ("eth0", 0x86dd if v6 else 0x0800, 0, 0, mac))' "$@"
 }
+
+# receive_flood: how many datagrams have come before the one that says that it is the last
+receive_flood() {
+	inside_of gateway timeout 60 "$python" -c '
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+s.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE
+s.bind(("::", 7999))
+print("ready", flush=True)
+print(sum(1 for _ in iter(lambda: s.recv(100), b"the-last")))'
+}
+
+# flood NAMESPACE GATEWAY SOURCE LAST COUNT: how many of COUNT new connections of SOURCE get to the
+# gateway. %x in SOURCE: each has an address of its own. LAST sends the last datagram, which must
+# get there. All are sent on one CPU, so that they come in order.
+flood() {
+	: >"$scratch/flood"
+	receive_flood >"$scratch/flood" &
+	until grep -q ready "$scratch/flood"; do sleep 0.02; done
+	with_leaktest "$1" '
+gateway, source, last, count = sys.argv[1:]
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+for i in range(int(count)):
+    one = source.replace("%x", f"{i + 4096:x}")
+    send_ip(one, gateway, 17, udp_packet(one, gateway, 20000 + i, 7999, b"one"))
+send_ip(last, gateway, 17, udp_packet(last, gateway, 19999, 7999, b"the-last"))' "${@:2}"
+	wait "$!" || true
+	tail -n 1 "$scratch/flood"
+}

@@ -4,6 +4,11 @@
 # Sourced by sluice-iptables and sluice-nftables: the options that both have, checked and
 # written down in one form before the first rule is touched.
 
+# how long a client must be quiet to have the whole burst again, and is remembered
+readonly burst_s=10
+# how many clients are told apart at a time; new connections of more are dropped
+readonly clients_max=65536
+
 die() {
 	echo "$me: $*" >&2
 	exit 1
@@ -16,6 +21,7 @@ usage() {
 		  -p, --ports PORT[,PORT]   TCP ports to redirect, default 80,443 (SLUICE_PORTS)
 		  -l, --listener PORT       port of the intercept listener, default 3129 (SLUICE_LISTENER)
 		  -m, --mark MARK           packets with this mark are left alone; [sluice] mark (SLUICE_MARK)
+		  -r, --rate N              new connections a second for each client, default 200 (SLUICE_RATE)
 		  -s, --strict              forward nothing else for the clients (SLUICE_STRICT=yes)
 		  -d, --dns ADDR[,ADDR]     with --strict: resolvers that stay reachable (SLUICE_DNS)
 		  -a, --answer NET[,NET]    with --strict: who may connect to the clients (SLUICE_ANSWER)
@@ -40,6 +46,13 @@ check_mark() {
 	[[ $mark =~ ^(0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,9})$ ]] && ((mark <= 0xffffffff)) ||
 		die "bad mark: '$mark'"
 	mark=$((mark))
+}
+
+# bursts of ten seconds' worth; 0 is no limit, and then both are empty
+check_rate() {
+	[[ $rate =~ ^[0-9]{1,5}$ ]] && ((10#$rate <= 10000)) || die "bad rate: '$rate'"
+	rate=$((10#$rate)) burst=$((10#$rate * burst_s))
+	((rate)) || rate='' burst=''
 }
 
 check_interfaces() {
@@ -77,14 +90,15 @@ quic_ports() {
 	echo 443
 }
 
-# sets: verb interfaces ports udp_ports listener mark strict dns4 dns6 answer4 answer6
+# sets: verb interfaces ports udp_ports listener mark rate burst strict dns4 dns6 answer4 answer6
 read_options() {
 	local dns answer parsed interface_list=${SLUICE_INTERFACES-} port_list=${SLUICE_PORTS-80,443}
 	local dns_list=${SLUICE_DNS-} answer_list=${SLUICE_ANSWER-}
 	listener=${SLUICE_LISTENER-3129} mark=${SLUICE_MARK-0} strict=${SLUICE_STRICT-}
+	rate=${SLUICE_RATE-200}
 	[[ $strict != no ]] || strict=''
-	parsed=$(getopt -n "$me" -o i:p:l:m:sd:a:h \
-		-l interface:,ports:,listener:,mark:,strict,dns:,answer:,help -- "$@") || usage
+	parsed=$(getopt -n "$me" -o i:p:l:m:r:sd:a:h \
+		-l interface:,ports:,listener:,mark:,rate:,strict,dns:,answer:,help -- "$@") || usage
 	eval set -- "$parsed"
 	while [[ $1 != -- ]]; do
 		case $1 in
@@ -92,6 +106,7 @@ read_options() {
 		-p | --ports) port_list=$2 ;;
 		-l | --listener) listener=$2 ;;
 		-m | --mark) mark=$2 ;;
+		-r | --rate) rate=$2 ;;
 		-d | --dns) dns_list+=,$2 ;;
 		-a | --answer) answer_list+=,$2 ;;
 		-s | --strict) strict=yes && shift && continue ;;
@@ -109,6 +124,7 @@ read_options() {
 	IFS=', ' read -ra answer <<<"${answer_list#,}"
 	is_port "$listener" || die "bad listener port: '$listener'"
 	check_mark
+	check_rate
 	check_ports
 	sort_addresses --dns dns4 dns6 "${dns[@]}"
 	sort_addresses --answer answer4 answer6 "${answer[@]}"

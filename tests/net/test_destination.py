@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where an allowed connection goes: to the owner of the name, not where the client says."""
 
+import contextlib
+import socket
+
 import tls
 from case import get, is_allowed, is_denied, is_forbidden, test
+from lab import GATEWAY, PRIVATE, pick
 
 
 def both_families(t, role):
@@ -67,6 +71,60 @@ def special_addresses_are_bad_destinations(t):
         t.logged(name=name, reason="bad_destination", verdict="deny")
         is_forbidden(t, get(name), port=80)
         t.logged(name=name, reason="bad_destination", verdict="deny")
+
+
+@contextlib.contextmanager
+def own_service(t, address, port):
+    """A socket of the gateway's that listens. Yields what says whether somebody has come."""
+    with t.lab.gateway.socket(socket.AF_INET6 if t.family == 6 else socket.AF_INET) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen()
+        sock.setblocking(False)
+
+        def came():
+            with contextlib.suppress(BlockingIOError):
+                sock.accept()[0].close()
+                return True
+            return False
+
+        yield came
+
+
+@test(core=True)
+def listed_network_does_not_open_the_gateways_services(t):
+    """The network that is listed has an address of the gateway."""
+    with own_service(t, pick(GATEWAY["outside"], t.family), 8080) as came:
+        is_forbidden(t, get("gateway.bad.test"), port=8080)
+        t.logged(name="gateway.bad.test", reason="bad_destination", verdict="deny")
+        assert not came()
+
+
+@test(ini={"policy.private_networks": [*PRIVATE, "127.0.0.0/8", "::/0"]})
+def listed_network_does_not_open_loopback(t):
+    with own_service(t, ("127.0.0.1", "::1")[t.family == 6], 8080) as came:
+        is_forbidden(t, get("loopback.bad.test"), port=8080)
+        t.logged(name="loopback.bad.test", reason="bad_destination", verdict="deny")
+        assert not came()
+
+
+@test(ini={"policy.destination": "original"})
+def listed_network_does_not_open_them_by_the_clients_address(t):
+    address = pick(GATEWAY["outside"], t.family)
+    with own_service(t, address, 8080) as came:
+        data, _ = t.send_to(address, 8080, get("allowed.test"))
+        assert data.startswith(b"HTTP/1.1 403 "), data
+        t.logged(name="allowed.test", reason="bad_destination", verdict="deny")
+        assert not came()
+
+
+@test(ini={"policy.private_networks": [*PRIVATE, *GATEWAY["outside"]]})
+def own_address_of_full_length_opens_its_services(t):
+    with own_service(t, pick(GATEWAY["outside"], t.family), 8080) as came:
+        with t.connect(port=8080) as sock:
+            sock.sendall(tls.handmade_hello(b"gateway.bad.test"))
+            t.until(came, 10, "the service is reached")
+        t.logged(name="gateway.bad.test", verdict="allow")
 
 
 @test()

@@ -326,8 +326,87 @@ def addresses_of_the_gateway_are_followed_without_privileges(t):
     own_addresses(t)
 
 
+LOCAL_ROUTES = "8.8.4.0/24", "2600:78::/64"
+
+
+@test(ini=scripted)
+def addresses_of_local_routes_are_bad_destinations(t):
+    """AnyIP: no interface has them, and everything sent to them is delivered here."""
+    v = t.family == 6
+    inside = pick(("8.8.4.77", "2600:78::77"), t.family)
+    names, table = fresh(t, of(inside), *([of("64:ff9b::808:44d")] if v else []))
+    routes = [f"route {{}} local {LOCAL_ROUTES[0]} dev lo table local"]
+    routes += [f"-6 route {{}} local {LOCAL_ROUTES[1]} dev lo table local"] if v else []
+
+    def change(verb):
+        for route in routes:
+            t.lab.gateway.run("ip", *route.format(verb).split())
+
+    with Dns(t.lab, table), contextlib.ExitStack() as stack:
+        assert reason_of(t, names[0]) != "bad_destination"
+        stack.callback(change, "del")
+        change("add")
+        for name in names:
+            t.until(lambda: reason_of(t, name) == "bad_destination", 10, "the route is known")
+        stack.pop_all()
+        change("del")
+        t.until(lambda: reason_of(t, names[0]) != "bad_destination", 10, "and that it is gone")
+
+
+@contextlib.contextmanager
+def reloaded(t, changes):
+    """With keys that were not there before."""
+    def reload_with(more):
+        t.sluice.rewrite(more)
+        assert t.sluice.ctl("reload").returncode == 0
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(reload_with, dict.fromkeys(changes))
+        reload_with(changes)
+        yield
+
+
+TRANSLATED = {"2600:6400::/32": "2600:6400:{0:02x}{1:02x}:{2:02x}{3:02x}::",
+              "2600:65:66:67::/64": "2600:65:66:67:{0:x}:{1:02x}{2:02x}:{3:02x}00::",
+              "2600:66::/96": "2600:66::{0:02x}{1:02x}:{2:02x}{3:02x}"}
+
+
+@test(ini=scripted, families=(6,))
+def prefixes_of_own_translators_are_looked_into(t):
+    """What is inside decides, from the reload on that names them."""
+    inside = ["127.0.0.1", "10.0.0.1", GATEWAY["outside"][0], SITE[0]]
+    wanted = [form.format(*map(int, text.split(".")))
+              for form in TRANSLATED.values() for text in inside]
+    names, table = fresh(t, *map(of, wanted))
+    with Dns(t.lab, table):
+        assert all(reason_of(t, name) != "bad_destination" for name in names)
+        with reloaded(t, {"policy.nat64_prefixes": list(TRANSLATED)}):
+            refused = [reason_of(t, name) == "bad_destination" for name in names]
+        assert refused == [True, True, True, False] * len(TRANSLATED), refused
+
+
+@test(ini=scripted)
+def own_addresses_that_no_interface_has_are_bad_destinations(t):
+    """Behind 1:1 NAT, from the reload on that names them."""
+    v = t.family == 6
+    names, table = fresh(t, of(GLOBAL[v]), *([of("64:ff9b::808:808")] if v else []))
+    with Dns(t.lab, table):
+        assert all(reason_of(t, name) != "bad_destination" for name in names)
+        with reloaded(t, {"policy.own_addresses": list(GLOBAL)}):
+            assert all(reason_of(t, name) == "bad_destination" for name in names)
+        assert all(reason_of(t, name) != "bad_destination" for name in names)
+
+
 @test(ini=lambda scale: scripted(scale, **{"policy.private_networks": list(PRIVATE)}),
       families=(4,))
+def listed_network_does_not_list_addresses_of_the_gateway(t):
+    names, table = fresh(t, of(GATEWAY["outside"][0]), of("64:ff9b::a4d:201"), of(SITE[0]))
+    with Dns(t.lab, table):
+        assert [reason_of(t, name) for name in names] == ["bad_destination"] * 2 + ["ok"]
+
+
+@test(ini=lambda scale: scripted(scale, **{
+    "policy.private_networks": [*PRIVATE, GATEWAY["outside"][0]]}), families=(4,))
 def listed_addresses_of_the_gateway_are_reached(t):
     """Then it is the gateway's own port that refuses; a listener never is a destination."""
     (name,), table = fresh(t, of(GATEWAY["outside"][0]))

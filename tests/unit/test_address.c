@@ -43,6 +43,10 @@ static const struct {
 	{ "127.0.0.1", true },
 	{ "127.255.255.255", true },
 	{ "128.0.0.0", false },
+	{ "168.63.129.15", false },
+	{ "168.63.129.16", true },
+	{ "168.63.129.17", false },
+	{ "64:ff9b::168.63.129.16", true },
 	{ "169.253.255.255", false },
 	{ "169.254.169.254", true },
 	{ "169.255.0.0", false },
@@ -160,6 +164,7 @@ static void test_refused(void)
 	CHECK(!refused(&conf, "127.0.0.1"));
 	CHECK(refused(&conf, "127.0.0.2"));
 	CHECK(!refused(&conf, "93.184.216.34"));
+	CHECK(refused(&conf, "::ffff:0:10.1.2.3"));
 	/* the IPv4 address within is listed */
 	CHECK(!refused(&conf, "64:ff9b::10.1.2.3"));
 	CHECK(refused(&conf, "64:ff9b::10.2.2.3"));
@@ -172,17 +177,144 @@ static void test_refused(void)
 	CHECK(refused(&conf, "64:ff9b:1::10.1.2.3"));
 }
 
+/* One network is listed. */
+static bool refused_with(const char *listed, const char *text)
+{
+	struct cidr net;
+	struct conf conf = { .private_networks = { &net, 1 } };
+
+	CHECK(cidr_parse(listed, &net) == 0);
+	return refused(&conf, text);
+}
+
 /* All of IPv4 is listed: that is not ::1 and ::, which only look like an address in ::/96. */
 static void test_all_of_ipv4(void)
 {
-	struct cidr all = { .addr = { [10] = 0xff, [11] = 0xff }, .bits = 96 };
-	struct conf conf = { .private_networks = { &all, 1 } };
+	CHECK(!refused_with("0.0.0.0/0", "10.0.0.1"));
+	CHECK(!refused_with("0.0.0.0/0", "::10.0.0.1"));
+	CHECK(refused_with("0.0.0.0/0", "::1"));
+	CHECK(refused_with("0.0.0.0/0", "::"));
+	CHECK(refused_with("0.0.0.0/0", "fd00::1"));
+	/* and all of IPv6 is none of IPv4, though it is written inside */
+	CHECK(refused_with("::/0", "10.0.0.1"));
+	CHECK(!refused_with("::/0", "fd00::1"));
+}
 
-	CHECK(!refused(&conf, "127.0.0.1"));
-	CHECK(!refused(&conf, "::127.0.0.1"));
-	CHECK(refused(&conf, "::1"));
-	CHECK(refused(&conf, "::"));
-	CHECK(refused(&conf, "fd00::1"));
+/* Ours, or a cloud's word about us: a network that has it does not open it, its own entry does. */
+static void test_guarded(void)
+{
+	static const struct {
+		const char *net, *host, *address;
+	} t[] = {
+		{ "127.0.0.0/8", "127.0.0.1", "127.0.0.1" },
+		{ "127.0.0.0/8", "127.9.9.9", "127.9.9.9" },
+		{ "127.0.0.0/31", "127.0.0.1", "127.0.0.1" },
+		{ "0.0.0.0/0", "0.0.0.0", "0.0.0.0" },
+		{ "0.0.0.0/0", "0.1.2.3", "0.1.2.3" },
+		{ "0.0.0.0/0", "127.0.0.1", "::127.0.0.1" },
+		{ "0.0.0.0/0", "127.0.0.1", "64:ff9b::127.0.0.1" },
+		{ "64:ff9b::/96", "64:ff9b::127.0.0.1", "64:ff9b::127.0.0.1" },
+		{ "2002::/16", "127.0.0.1", "2002:7f00:1::5" },
+		{ "2002::/16", "2002:7f00:1::5", "2002:7f00:1::5" },
+		{ "2001::/32", "2001:0:808:808::80ff:fffe", "2001:0:808:808::80ff:fffe" },
+		{ "::ffff:0:0:0/96", "::ffff:0:127.0.0.1", "::ffff:0:127.0.0.1" },
+		{ "::/0", "::1", "::1" },
+		{ "::/0", "::", "::" },
+		{ "168.0.0.0/8", "168.63.129.16", "168.63.129.16" },
+		{ "169.254.0.0/16", "169.254.169.254", "169.254.169.254" },
+		{ "169.254.0.0/16", "169.254.42.42", "169.254.42.42" },
+		{ "169.254.0.0/16", "169.254.169.254", "64:ff9b::169.254.169.254" },
+		{ "100.64.0.0/10", "100.100.100.200", "100.100.100.200" },
+		{ "192.0.0.0/24", "192.0.0.192", "192.0.0.192" },
+		{ "fd00::/8", "fd00:ec2::254", "fd00:ec2::254" },
+		{ "fd00::/8", "fd20:ce::254", "fd20:ce::254" },
+		{ "fd00::/8", "fd00:42::42", "fd00:42::42" },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		if (!refused_with(t[i].net, t[i].address))
+			fprintf(stderr, "%s in %s:\n", t[i].address, t[i].net);
+		CHECK(refused_with(t[i].net, t[i].address));
+		CHECK(!refused_with(t[i].host, t[i].address));
+	}
+}
+
+/* A translator's prefix, and what is inside: RFC 6052, 2.4 has the same examples. The prefixes are
+   special themselves, so that what is good is so for what is inside. */
+static void test_nat64(void)
+{
+	static const struct {
+		const char *prefix, *address; /* of 192.0.2.33 or another special one */
+		const char *good;	      /* of 8.8.8.8 */
+		const char *odd;	      /* the same with something in byte 8 */
+	} t[] = {
+		{ "2001:db8::/32", "2001:db8:c000:221::", "2001:db8:808:808::",
+		  "2001:db8:808:808:100::" },
+		{ "2001:db8:100::/40", "2001:db8:1c0:2:21::", "2001:db8:108:808:8::",
+		  "2001:db8:108:808:108::" },
+		{ "2001:db8:122::/48", "2001:db8:122:c000:2:2100::", "2001:db8:122:808:8:800::",
+		  "2001:db8:122:808:108:800::" },
+		{ "2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::", "2001:db8:122:308:8:808::",
+		  "2001:db8:122:308:108:808::" },
+		{ "2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::",
+		  "2001:db8:122:344:8:808:800::", "2001:db8:122:344:108:808:800::" },
+		{ "2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33",
+		  "2001:db8:122:344::8.8.8.8", "2001:db8:122:344:100::8.8.8.8" },
+		{ "64:ff9b:1::/96", "64:ff9b:1::10.0.0.1", "64:ff9b:1::8.8.8.8",
+		  "64:ff9b:1:0:1::8.8.8.8" },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct cidr prefix;
+		struct conf conf = { .nat64_prefixes = { &prefix, 1 } };
+
+		CHECK(cidr_parse(t[i].prefix, &prefix) == 0);
+		if (!refused(&conf, t[i].address) || refused(&conf, t[i].good))
+			fprintf(stderr, "%s:\n", t[i].prefix);
+		CHECK(refused(&conf, t[i].address));
+		CHECK(!refused(&conf, t[i].good));
+		CHECK(refused(&conf, t[i].odd));
+		conf.nat64_prefixes.n = 0;
+		CHECK(refused(&conf, t[i].good));
+	}
+}
+
+/* In ordinary space, where without the key nothing is looked at. */
+static void test_nat64_of_ordinary_space(void)
+{
+	struct cidr prefixes[2], net;
+	struct conf conf = { .nat64_prefixes = { prefixes, 2 }, .private_networks = { &net, 0 } };
+
+	CHECK(cidr_parse("2600:64::/32", &prefixes[0]) == 0);
+	CHECK(cidr_parse("2600:64:0:1::/96", &prefixes[1]) == 0);
+	CHECK(cidr_parse("10.0.0.0/8", &net) == 0);
+	CHECK(refused(&conf, "2600:64:a00:1::") && !refused(&conf, "2600:64:808:808::"));
+	/* the longer one is the translator's here: not 0.0.0.1 */
+	CHECK(refused(&conf, "2600:64:0:1::10.0.0.1") && !refused(&conf, "2600:64:0:1::8.8.8.8"));
+	/* byte 8 is nothing a translator makes, but one may pass over it */
+	CHECK(refused(&conf, "2600:64:a00:1:100::"));
+	conf.private_networks.n = 1;
+	CHECK(!refused(&conf, "2600:64:a00:1::") && !refused(&conf, "2600:64:0:1::10.0.0.1"));
+	CHECK(refused(&conf, "2600:64:7f00:1::") && refused(&conf, "2600:64:c0a8:1::"));
+	conf.nat64_prefixes.n = 0;
+	CHECK(!refused(&conf, "2600:64:c0a8:1::"));
+}
+
+/* Behind 1:1 NAT no interface has them. */
+static void test_own_addresses(void)
+{
+	struct cidr own[2], listed;
+	struct conf conf = { .own_addresses = { own, 2 }, .private_networks = { &listed, 0 } };
+
+	CHECK(cidr_parse("8.8.8.8", &own[0]) == 0 && cidr_parse("2600::/64", &own[1]) == 0);
+	CHECK(cidr_parse("8.8.8.0/24", &listed) == 0);
+	CHECK(refused(&conf, "8.8.8.8") && !refused(&conf, "8.8.8.9"));
+	CHECK(refused(&conf, "2600::7") && !refused(&conf, "2600:0:0:1::7"));
+	CHECK(refused(&conf, "64:ff9b::8.8.8.8") && refused(&conf, "2002:808:808::1"));
+	conf.private_networks.n = 1;
+	CHECK(refused(&conf, "8.8.8.8") && refused(&conf, "64:ff9b::8.8.8.8"));
+	CHECK(cidr_parse("8.8.8.8", &listed) == 0);
+	CHECK(!refused(&conf, "8.8.8.8") && !refused(&conf, "64:ff9b::8.8.8.8"));
 }
 
 static void command(const char *text)
@@ -204,9 +336,7 @@ static bool becomes(struct event_base *base, const struct conf *conf, const char
 /* Addresses of this machine, in a network of its own; they come and go while we look. */
 static void test_own(void)
 {
-	struct cidr net = { .addr = { [10] = 0xff, [11] = 0xff, 8, 8, 0, 0 }, .bits = 96 + 16 };
 	struct conf none = { .private_networks = { NULL, 0 } };
-	struct conf listed = { .private_networks = { &net, 1 } };
 	struct event_base *base = event_base_new();
 	char err[200] = "";
 
@@ -216,15 +346,19 @@ static void test_own(void)
 		return;
 	}
 	command("ip link set lo up && ip addr add 8.8.8.8/32 dev lo && "
-		"ip addr add 8.8.4.4/32 peer 8.8.4.5 dev lo && ip addr add 2600::1/128 dev lo");
+		"ip link add v0 type veth peer name v1 && "
+		"ip addr add 8.8.4.4/32 peer 8.8.4.5 dev v0 && ip addr add 2600::1/128 dev lo");
 	CHECK(own_open(base, err, sizeof(err)) == 0);
 	CHECK_STR(err, "");
 	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.8.4.4") && refused(&none, "2600::1"));
 	CHECK(!refused(&none, "8.8.4.5") && !refused(&none, "8.8.8.9"));
 	CHECK(!refused(&none, "2600::2"));
 	CHECK(refused(&none, "64:ff9b::8.8.8.8") && !refused(&none, "64:ff9b::8.8.8.9"));
-	CHECK(!refused(&listed, "8.8.8.8") && !refused(&listed, "64:ff9b::8.8.8.8"));
-	CHECK(refused(&listed, "2600::1"));
+	CHECK(refused_with("8.8.0.0/16", "8.8.8.8"));
+	CHECK(refused_with("8.8.0.0/16", "64:ff9b::8.8.8.8"));
+	CHECK(refused_with("2600::/64", "2600::1"));
+	CHECK(!refused_with("8.8.8.8", "8.8.8.8") && !refused_with("8.8.8.8", "64:ff9b::8.8.8.8"));
+	CHECK(refused_with("8.8.8.8", "8.8.4.4") && !refused_with("2600::1", "2600::1"));
 	command("ip addr add 8.8.8.9/32 dev lo; ip addr del 8.8.8.8/32 dev lo");
 	CHECK(becomes(base, &none, "8.8.8.9", true));
 	CHECK(becomes(base, &none, "8.8.8.8", false));
@@ -237,6 +371,45 @@ static void test_own(void)
 	CHECK(refused(&none, "2600::1") && refused(&none, "8.8.4.4"));
 	own_close();
 	CHECK(!refused(&none, "2600::1"));
+	event_base_free(base);
+}
+
+/* Local routes make addresses of this machine that none of its interfaces has. */
+static void test_own_routes(void)
+{
+	struct conf none = { .private_networks = { NULL, 0 } };
+	struct event_base *base = event_base_new();
+	char err[200] = "";
+
+	if (unshare(CLONE_NEWNET) != 0) {
+		CHECK(geteuid() != 0);
+		event_base_free(base);
+		return;
+	}
+	command("ip link set lo up && ip route add local 8.8.0.0/16 dev lo && "
+		"ip route add local 8.8.8.0/24 dev lo && "
+		"ip route add local 8.9.0.0/24 dev lo table 77 && "
+		"ip route add local 0.0.0.0/0 dev lo table 78 && "
+		"ip route add unreachable 8.10.0.0/16 && "
+		"ip -6 route add local 2600:1::/48 dev lo table 77 && "
+		"ip -6 route add local ::/0 dev lo table 78 && "
+		"ip -6 route add anycast 2600:2::/128 dev lo");
+	CHECK(own_open(base, err, sizeof(err)) == 0);
+	CHECK(refused(&none, "8.8.0.0") && refused(&none, "8.8.255.255"));
+	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.8.9.0"));
+	CHECK(!refused(&none, "8.7.255.255") && !refused(&none, "8.10.0.1"));
+	CHECK(refused(&none, "8.9.0.255") && !refused(&none, "8.9.1.0"));
+	CHECK(refused(&none, "2600:1:0:ffff::1") && !refused(&none, "2600:1:1::"));
+	CHECK(refused(&none, "2600:2::") && !refused(&none, "2600:2::1"));
+	CHECK(refused(&none, "64:ff9b::8.8.0.1") && refused_with("8.8.0.0/16", "8.8.0.1"));
+	CHECK(!refused_with("8.8.0.1", "8.8.0.1"));
+	command("ip route add local 8.11.0.0/16 dev lo; ip route del local 8.8.0.0/16 dev lo;"
+		"ip -6 route del local 2600:1::/48 dev lo table 77");
+	CHECK(becomes(base, &none, "8.11.1.1", true));
+	CHECK(becomes(base, &none, "8.8.0.0", false));
+	CHECK(becomes(base, &none, "2600:1::1", false));
+	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.9.0.1"));
+	own_close();
 	event_base_free(base);
 }
 
@@ -345,6 +518,21 @@ static void test_own_listener(void)
 	CHECK(!address_is_own_listener(&conf, &b));
 }
 
+/* What carries an address of ours, for a translator to take out, leads to the listener as well. */
+static void test_own_listener_inside(void)
+{
+	struct endpoint_addr any = { .ip = ip("0.0.0.0"), .port = 3129 }, a = any;
+	struct sockaddr_storage at;
+	struct conf_listener listener = { .at = &at, .n = 1 };
+	struct conf conf = { .listeners = &listener, .n_listeners = 1 };
+
+	address_to_sockaddr(&any, &at);
+	a.ip = ip("64:ff9b::127.0.0.1");
+	CHECK(address_is_own_listener(&conf, &a));
+	a.ip = ip("64:ff9b::93.184.216.34");
+	CHECK(!address_is_own_listener(&conf, &a));
+}
+
 /* A connection nobody redirected. With a REDIRECT it is tests/net's business. */
 static void test_original(int family, const char *text)
 {
@@ -381,12 +569,18 @@ int main(void)
 	test_special();
 	test_refused();
 	test_all_of_ipv4();
+	test_guarded();
+	test_nat64();
+	test_nat64_of_ordinary_space();
+	test_own_addresses();
 	test_print();
 	test_literal();
 	test_sockaddr();
 	test_own_listener();
+	test_own_listener_inside();
 	test_original(AF_INET, "127.0.0.1");
 	test_original(AF_INET6, "::1");
 	test_own();
+	test_own_routes();
 	TEST_DONE("address");
 }

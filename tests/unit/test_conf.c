@@ -46,7 +46,7 @@ static void test_defaults(void)
 	CHECK(!c->default_allow && c->enforce && !c->reload_closes_denied);
 	CHECK_STR(c->changes, "");
 	CHECK(c->destination == DESTINATION_NAMED);
-	CHECK(c->private_networks.n == 0);
+	CHECK(c->private_networks.n == 0 && c->own_addresses.n == 0 && c->nat64_prefixes.n == 0);
 	CHECK(!c->watch_lists);
 	CHECK(c->deny_tls == DENY_TLS_ALERT);
 	CHECK(c->deny_page_text && strstr(c->deny_page_text, "%h") && strstr(c->deny_page_text, "%r"));
@@ -266,6 +266,25 @@ static void test_client_prefix6(void)
 	}
 }
 
+/* The gateway's own beside its interfaces', and prefixes of its translators; repeated to add. */
+static void test_own_addresses(void)
+{
+	struct conf *c = read_text(L "[policy]\n"
+				   "own_addresses = 198.51.100.7, 2001:db8::/64\n"
+				   "nat64_prefixes = 2001:db8:64::/96, 2001:db8:6400::/40\n"
+				   "nat64_prefixes = 2001:db8::/32\n");
+
+	CHECK_STR(err, "");
+	CHECK(c && c->own_addresses.n == 2 && c->nat64_prefixes.n == 3);
+	if (!c)
+		return;
+	check_cidr(&c->own_addresses.at[0], "198.51.100.7");
+	check_cidr(&c->own_addresses.at[1], "2001:db8::/64");
+	check_cidr(&c->nat64_prefixes.at[0], "2001:db8:64::/96");
+	check_cidr(&c->nat64_prefixes.at[2], "2001:db8::/32");
+	conf_free(c);
+}
+
 static void test_watch_lists(void)
 {
 	struct conf *c = read_text(L "[policy]\nwatch_lists = yes\n");
@@ -454,6 +473,34 @@ static const struct {
 	  ":2: enforce must be yes, no, on, off, true or false, not 'maybe'" },
 	{ "[policy]\nprivate_networks = 10.0.0.1/8\n",
 	  ":2: '10.0.0.1/8' has bits beyond its prefix; did you mean 10.0.0.0/8?" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::/33\n",
+	  ":2: '2001:db8::/33' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 2001:d00::/24\n",
+	  ":2: '2001:d00::/24' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::/72\n",
+	  ":2: '2001:db8::/72' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::/128\n",
+	  ":2: '2001:db8::/128' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::\n",
+	  ":2: '2001:db8::' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 10.0.0.0/8\n",
+	  ":2: '10.0.0.0/8' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 10.0.0.0\n",
+	  ":2: '10.0.0.0' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+	  "as in 2001:db8:64::/96" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::100:0:0:0/96\n",
+	  ":2: bits 64 to 71 of '2001:db8::100:0:0:0/96' must be zero (RFC 6052)" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::1/96\n",
+	  ":2: '2001:db8::1/96' has bits beyond its prefix; did you mean 2001:db8::/96?" },
+	{ "[policy]\nnat64_prefixes = 2001:db8::/96\nnat64_prefixes = 2001:db8::/96\n",
+	  ":3: '2001:db8::/96' is given twice" },
+	{ "[policy]\nown_addresses = here\n", ":2: 'here' is not a network, as in 192.0.2.0/24" },
 	{ "[policy]\nprivate_networks = any\n", ":2: 'any' is not a network, as in 192.0.2.0/24" },
 	{ "[policy]\ndeny_page = none.html\n",
 	  ":2: cannot read deny_page 'none.html': No such file or directory" },
@@ -645,6 +692,7 @@ int main(void)
 	test_defaults();
 	test_full();
 	test_client_prefix6();
+	test_own_addresses();
 	test_watch_lists();
 	test_relative();
 	test_changing();
