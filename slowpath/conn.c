@@ -1079,16 +1079,15 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 static unsigned admit(struct conn *c)
 {
 	const struct conf *start = c->w->shared->start;
+	int r;
 
 	if (c->w->shared->open > start->max_connections)
 		return REASON_LIMIT;
 	c->counted = clients_enter(c->w->shared->clients, &c->client.ip, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
-	if (address_original(c->fd[SIDE_CLIENT], start, address_is_v4(&c->client.ip),
-			     &c->original) != 0)
-		return REASON_LOOP;
-	return REASON_OK;
+	r = address_original(c->fd[SIDE_CLIENT], start, &c->client, &c->original);
+	return r == 0 ? REASON_OK : r == -ELOOP ? REASON_LOOP : REASON_UNTRACKED;
 }
 
 void conn_accept(struct worker *w, int fd, const struct sockaddr *client)

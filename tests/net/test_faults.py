@@ -517,4 +517,11 @@ def tens_of_thousands_opened_and_reset(t):
     assert ends == new["ended"], (ends, new)
     found = t.lines()
     assert len(found) + new["log_lost"] == count + 50, f"{len(found)} lines, {new}"
-    assert set(reasons(found)) <= {"ok", "not_tls", "bad_tls", "upstream_reset"}, reasons(found)
+    # Who reset before it was accepted may have left no entry in connection tracking, or another's.
+    known = {"ok", "not_tls", "bad_tls", "upstream_reset"}
+    assert set(reasons(found)) <= known | {"untracked"}, reasons(found)
+    well = now["reasons"]["ok"] - before["reasons"]["ok"]
+    assert well >= count // 4 + 50, f"{well} had an answer"
+    for line in found:
+        if line["reason"] == "untracked":
+            t.fields(line, verdict="deny", name="", port=0, bytes_up=0, bytes_down=0)
