@@ -944,6 +944,27 @@ void conn_event(struct conn *c, int side)
 	}
 }
 
+/* ---- no more time ---- */
+
+/* For news that the worker has not come to. false: c has ended, or has its answer. */
+static bool last_turn(struct conn *c)
+{
+	c->settled = true;
+	for (int side = 0; side < SIDE_COUNT; side++)
+		c->lane[side].ready = c->lane[side].hup = true;
+	take_late_denial(c);
+	return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM);
+}
+
+void conn_stop(struct conn *c)
+{
+	if (c->state == CONN_OPEN && !last_turn(c))
+		return;
+	close_fd(c, SIDE_CLIENT, !c->lane[SIDE_UPSTREAM].shut && c->state != CONN_ANSWER);
+	close_fd(c, SIDE_UPSTREAM, !c->lane[SIDE_CLIENT].shut);
+	conn_close(c, c->dying ? c->why_dying : REASON_OK, true);
+}
+
 /* ---- the beginning ---- */
 
 static uint32_t flow_group(const struct conn *c)
