@@ -314,17 +314,30 @@ static bool is_local_end(int fd, const struct endpoint_addr *a)
 	return same(&local, a);
 }
 
-int address_original(int fd, const struct conf *conf, bool v4, struct endpoint_addr *dst)
+/* A socket that was reset is no longer the one with its addresses. */
+static bool is_connected(int fd)
 {
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	return getpeername(fd, (struct sockaddr *)&ss, &len) == 0;
+}
+
+int address_original(int fd, const struct conf *conf, const struct endpoint_addr *client,
+		     struct endpoint_addr *dst)
+{
+	int level = address_is_v4(&client->ip) ? IPPROTO_IP : IPPROTO_IPV6;
 	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 	struct endpoint_addr asked;
 
-	if (getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, ORIGINAL_DST, &ss, &len) != 0) {
-		/* Not tracked, or no NAT in this kernel: it came to us as it is. */
-		return errno == ENOENT || errno == ENOPROTOOPT ? -ELOOP : -errno;
-	}
+	if (getsockopt(fd, level, ORIGINAL_DST, &ss, &len) != 0)
+		return errno == ENOPROTOOPT ? -ENOENT : -errno; /* a kernel without it */
 	address_from_sockaddr(&asked, (struct sockaddr *)&ss);
+	/* Asked in this order: who is connected now was it when the entry was looked up. And one
+	   that begins with a packet of ours, from when the client's was gone, ends at the client. */
+	if (!is_connected(fd) || same(&asked, client))
+		return -ENOENT;
 	if (is_listener_port(conf, asked.port) &&
 	    (address_is_own_listener(conf, &asked) || is_local_end(fd, &asked)))
 		return -ELOOP;

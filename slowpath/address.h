@@ -23,11 +23,13 @@ struct endpoint_addr {
 };
 
 /*
- * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST). v4: the client has an
- * IPv4 address. 0, or -ELOOP when the connection was made to one of conf's listeners (nothing was
- * redirected), else -errno.
+ * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST), by the connection's
+ * entry in connection tracking, which is found by addresses and ports alone. 0; -ELOOP: it was made
+ * to one of conf's listeners, by proof of its entry; -ENOENT: it has none, none any more, or what is
+ * found need not be its own; or another -errno.
  */
-int address_original(int fd, const struct conf *conf, bool v4, struct endpoint_addr *dst);
+int address_original(int fd, const struct conf *conf, const struct endpoint_addr *client,
+		     struct endpoint_addr *dst);
 
 void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa);
 socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_storage *out);

@@ -987,6 +987,27 @@ void conn_event(struct conn *c, int side)
 	}
 }
 
+/* ---- no more time ---- */
+
+/* For news that the worker has not come to. false: c has ended, or has its answer. */
+static bool last_turn(struct conn *c)
+{
+	c->settled = true;
+	for (int side = 0; side < SIDE_COUNT; side++)
+		c->lane[side].ready = c->lane[side].hup = true;
+	take_late_denial(c);
+	return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM);
+}
+
+void conn_stop(struct conn *c)
+{
+	if (c->state == CONN_OPEN && !last_turn(c))
+		return;
+	close_fd(c, SIDE_CLIENT, !c->lane[SIDE_UPSTREAM].shut && c->state != CONN_ANSWER);
+	close_fd(c, SIDE_UPSTREAM, !c->lane[SIDE_CLIENT].shut);
+	conn_close(c, c->dying ? c->why_dying : REASON_OK, true);
+}
+
 /* ---- the beginning ---- */
 
 static uint32_t flow_group(const struct conn *c)
@@ -1118,16 +1139,15 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 static unsigned admit(struct conn *c)
 {
 	const struct conf *start = c->w->shared->start;
+	int r;
 
 	if (c->w->shared->open > start->max_connections)
 		return REASON_LIMIT;
 	c->counted = clients_enter(c->w->shared->clients, &c->client_key, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
-	if (address_original(c->fd[SIDE_CLIENT], start, address_is_v4(&c->client.ip),
-			     &c->original) != 0)
-		return REASON_LOOP;
-	return REASON_OK;
+	r = address_original(c->fd[SIDE_CLIENT], start, &c->client, &c->original);
+	return r == 0 ? REASON_OK : r == -ELOOP ? REASON_LOOP : REASON_UNTRACKED;
 }
 
 void conn_accept(struct worker *w, int fd, const struct sockaddr *client)

@@ -98,6 +98,9 @@ void conn_poll(struct poll_item *item, uint32_t events);
 void conn_event(struct conn *c, int side);
 /* The one exit. why: REASON_OK or the reason it ended; reset: with RST. Logs and frees. */
 void conn_close(struct conn *c, unsigned why, bool reset);
+/* No more time. What has come by now is passed on, and a stream that has ended ends as it did; one
+   that has not is reset. It may take a second call for a denial to be answered. */
+void conn_stop(struct conn *c);
 /* Denies: answers the client as the protocol has it, then closes. */
 void conn_deny(struct conn *c, unsigned why);
 /* The worker will have another policy, and has it: the client's group is asked for again. Both may

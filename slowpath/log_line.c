@@ -30,6 +30,7 @@ static const char *const words[REASON_COUNT] = {
 	[REASON_UPSTREAM_REFUSED] = "upstream_refused",
 	[REASON_UPSTREAM_TIMEOUT] = "upstream_timeout",
 	[REASON_UPSTREAM_RESET] = "upstream_reset",
+	[REASON_UNTRACKED] = "untracked",
 };
 
 const char *reason_word(unsigned reason)

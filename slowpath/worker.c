@@ -455,7 +455,7 @@ static void *run(void *arg)
 
 	event_base_dispatch(w->base);
 	while (w->conns)
-		conn_close(w->conns, REASON_OK, true);
+		conn_stop(w->conns);
 	w->seen_ms = WATCHDOG_ENDED;
 	pthread_mutex_lock(&w->lock);
 	w->ended = true;

@@ -92,6 +92,11 @@ def _queued(sock, request):
     return struct.unpack("i", fcntl.ioctl(sock, request, b"\0\0\0\0"))[0]
 
 
+def unacknowledged(sock):
+    """Bytes that the peer may not have, and that would be sent again."""
+    return _queued(sock, SIOCOUTQ)
+
+
 def _answered(sock, seconds=0):
     """Whether the peer has said something, or has ended."""
     poller = select.poll()
