@@ -9,9 +9,9 @@
 #include "tests/net/hello.h"
 
 enum {
-	LINGER_US = 30000,
-	ANSWER_US = 20000,
-	PATIENCE_US = 300000, /* with a server that answers to each piece */
+	LINGER_US = 60000,
+	ANSWER_US = 150000,
+	PATIENCE_US = 300000, /* where without the answer nothing is tried */
 	SMALL_PIECES = 60, /* then come big ones */
 	BIG_PIECE = 8192,
 	SEGMENT = 1400,
@@ -350,8 +350,9 @@ static void make_upgrade(struct attack *a)
 	end(a, &w);
 	cut(a, 0, first);
 	if (chance(a, 80))
-		step(a, ACT_ANSWER, ANSWER_US);
+		step(a, ACT_ANSWER, PATIENCE_US);
 	cut(a, first, a->len);
+	step(a, ACT_ANSWER, PATIENCE_US);
 }
 
 static void make_preface(struct attack *a)
@@ -361,6 +362,7 @@ static void make_preface(struct attack *a)
 	put_http2(a, &w, 1);
 	end(a, &w);
 	cut_all(a);
+	step(a, ACT_ANSWER, PATIENCE_US);
 }
 
 /* ---- TLS ---- */

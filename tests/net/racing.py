@@ -171,7 +171,11 @@ class Witnesses:
         return [name for w in self.all for name in w.more()]
 
     def settle(self):
-        """Each has seen a name that was sent when all connections had ended."""
+        """All that was sent has reached them, and each has seen a name that was sent after it.
+        hypercorn may hold a connection whose client has gone, in the middle of a request."""
+        late = [port for port, _ in Hypercorn.ports.values()]
+        self.t.until(lambda: all(flow["port"] in late for flow in self.t.sluice.ask("flows")), 20,
+                     "the connections have ended")
         for witness in self.all:
             for what, (port, _) in witness.ports.items():
                 name = f"sure-{what}-{port}.{ALLOWED}"
@@ -184,24 +188,25 @@ class Witnesses:
 class Race:
     """One run of the attacker through the daemon of a Case."""
 
-    def __init__(self, t, count, seed=1, only=(), seconds=600, first=0):
-        self.t, self.count, self.first_seen = t, count, None
+    def __init__(self, t, count, **options):
+        """options: seed, first, only (kinds), seconds, concurrent; see racer.c."""
+        self.t, self.first_seen = t, None
         with Witnesses(t) as witnesses:
             t.lines()
-            self._drive(witnesses, self._command(witnesses, count, seed, only, seconds, first))
-            t.sluice.quiet()
+            self._drive(witnesses, self._command(witnesses, count, **options))
             witnesses.settle()
-            t.sluice.quiet()
-            self.judged = t.lines()
-            witnesses.more()
+        t.sluice.quiet()
+        self.judged = t.lines()
+        witnesses.more()
         self.seen = {w.name: w.known for w in witnesses.all}
 
-    def _command(self, witnesses, count, seed, only, seconds, first):
+    def _command(self, witnesses, count, seed=1, first=0, only=(), seconds=600, concurrent=256):
         t = self.t
         sources = [word for role in CLIENTS for word in ("-b", pick(CLIENTS[role], t.family))]
         kinds = [word for kind in only for word in ("-o", kind)]
         return t.lab.client.command([f"{t.build}/tests/net/racer", t.server("raw"), ALLOWED, DENIED, "-n", count,
-                                     "-s", seed, "-t", seconds, "-i", first, *witnesses.ports(), *sources, *kinds])
+                                     "-s", seed, "-i", first, "-t", seconds, "-c", concurrent,
+                                     *witnesses.ports(), *sources, *kinds])
 
     def _drive(self, witnesses, command):
         begin = time.monotonic()
