@@ -595,8 +595,11 @@ static unsigned pick_kind(struct attack *a, unsigned only)
 /* The hidden name is one that is denied, or allowed but not on this connection. */
 static void name_it(struct attack *a, uint64_t number, const struct attack_domains *d)
 {
-	snprintf(a->name, sizeof(a->name), "n%llu.%s", (unsigned long long)number, d->allowed);
-	snprintf(a->hidden, sizeof(a->hidden), "h%llu.%s", (unsigned long long)number,
+	const char *kind = kinds[a->kind].name;
+
+	snprintf(a->name, sizeof(a->name), "n%llu-%s.%s", (unsigned long long)number, kind,
+		 d->allowed);
+	snprintf(a->hidden, sizeof(a->hidden), "h%llu-%s.%s", (unsigned long long)number, kind,
 		 chance(a, 75) ? d->denied : d->allowed);
 }
 

@@ -95,7 +95,7 @@ static struct {
 	long seconds;
 	uint64_t stop_ns;
 	atomic_ullong next;
-} g = { .count = 1000, .concurrent = 256, .threads = 2, .seconds = 600, .seed = 1 };
+} g = { .count = 1000, .concurrent = 32, .threads = 2, .seconds = 600, .seed = 1 };
 
 static struct racer racers[THREADS];
 

@@ -3,7 +3,7 @@
 An attacker that races (racer.c, attack.c), real servers behind the gateway that write down what
 they acted on, and the comparison of that with what was judged.
 
-Each connection has two names of its own: one that is allowed, under which it begins, and one that
+Each connection has two names of its own, with its number and its kind: one that is allowed, under which it begins, and one that
 is hidden behind it and denied, by the policy or because it is another. What a server saw must be
 in the log as the name of a connection that was allowed.
 """
@@ -190,7 +190,7 @@ class Race:
 
     def __init__(self, t, count, **options):
         """options: seed, first, only (kinds), seconds, concurrent; see racer.c."""
-        self.t, self.first_seen = t, None
+        self.t, self.first_seen = t, {}
         with Witnesses(t) as witnesses:
             t.lines()
             self._drive(witnesses, self._command(witnesses, count, **options))
@@ -200,7 +200,7 @@ class Race:
         witnesses.more()
         self.seen = {w.name: w.known for w in witnesses.all}
 
-    def _command(self, witnesses, count, seed=1, first=0, only=(), seconds=600, concurrent=256):
+    def _command(self, witnesses, count, seed=1, first=0, only=(), seconds=600, concurrent=32):
         t = self.t
         sources = [word for role in CLIENTS for word in ("-b", pick(CLIENTS[role], t.family))]
         kinds = [word for kind in only for word in ("-o", kind)]
@@ -223,10 +223,11 @@ class Race:
         self.drive = json.loads(said)
 
     def _look(self, names, begin):
-        """When was the first name seen that is hidden?"""
+        """When was a name of each kind first seen that is hidden?"""
         for name in names:
-            if not self.first_seen and name.startswith("h"):
-                self.first_seen = int(name[1:].split(".")[0]), time.monotonic() - begin
+            found = re.match(r"h(\d+)-([a-z-]+)\.", name)
+            if found and (name.endswith(DENIED) or found[2] != "hello"):  # whose name may be that one
+                self.first_seen.setdefault(found[2], (found[1], time.monotonic() - begin))
 
     # --- the verdict ---
 
@@ -256,9 +257,8 @@ class Race:
                           for name, kind in self.drive["kinds"].items() if kind["made"])
         seen = ", ".join(f"{server} {len(names)}" for server, names in self.seen.items())
         through = sum(map(len, self.got_through().values()))
-        first = ""
-        if self.first_seen:
-            first = f", the first in connection {self.first_seen[0]} after {self.first_seen[1]:.1f} s"
+        first = "".join(f", the first of {kind} in connection {number} after {seconds:.1f} s"
+                        for kind, (number, seconds) in self.first_seen.items())
         rate = self.connections / self.drive["seconds"]
         return (f"{self.connections} connections at {rate:.0f} a second: {kinds}; "
                 f"seen by servers: {seen}; {through} disagreements{first}")

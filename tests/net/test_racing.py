@@ -173,7 +173,7 @@ def denied_flight_that_both_meet_is_denied(t):
 
 # --- a small run of each kind ---------------------------------------------------------------------
 
-def race(t, kinds, count, concurrent=128):
+def race(t, kinds, count, concurrent=32):
     run = racing.Race(t, count, only=kinds, concurrent=concurrent)
     problems = run.problems()
     assert not problems, f"{run.text()}: {problems[:3]}"
