@@ -20,7 +20,7 @@ packages_demo=(
 # what the tests start, beside that
 packages_test=(
 	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev logrotate nftables nodejs
-	patch python3 strace systemd wget xz-utils
+	patch python3 python3-hypercorn strace systemd wget xz-utils
 )
 
 # what builds and tries the Debian package, beside packages_build
