@@ -28,17 +28,19 @@ class Certificates:
     def __init__(self, lab):
         self.lab = lab
         self.usual = self._make("usual", "")
-        self.ones = self._make("ones", f"1.3.6.1.4.1.99999.1=DER:04:82:{ONES >> 8:02x}:{ONES & 255:02x}"
-                                       + ":01" * ONES + "\n")
+        octets = f"04:82:{ONES >> 8:02x}:{ONES & 255:02x}" + ":01" * ONES
+        self.ones = self._make("ones", f"1.3.6.1.4.1.99999.1=DER:{octets}\n")
 
     def _make(self, name, extensions):
-        key, request, made, ext = (self.lab.path(f"{name}.{end}") for end in ("key", "csr", "pem", "ext"))
+        key, request, made, ext = (self.lab.path(f"{name}.{end}")
+                                   for end in ("key", "csr", "pem", "ext"))
         with open(ext, "w", encoding="ascii") as f:
             f.write("keyUsage=digitalSignature\n" + extensions)
-        run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN=client {name}",
-             "-keyout", key, "-out", request])
-        run(["openssl", "x509", "-req", "-in", request, "-CA", self.lab.path("ca.pem"), "-CAkey",
-             self.lab.path("ca.key"), "-set_serial", 7, "-days", "2", "-extfile", ext, "-out", made])
+        run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj",
+             f"/CN=client {name}", "-keyout", key, "-out", request])
+        run(["openssl", "x509", "-req", "-in", request, "-CA", self.lab.path("ca.pem"),
+             "-CAkey", self.lab.path("ca.key"), "-set_serial", 7, "-days", "2",
+             "-extfile", ext, "-out", made])
         return made, key
 
     def message(self, certificate):
@@ -94,10 +96,10 @@ class Server:
 
 def fails(t, certificate, *options, version="-tls1_2"):
     """One handshake and a line there and back: what went wrong, or None."""
-    argv = ["openssl", "s_client", "-connect", endpoint(t.server("raw"), PORT), "-servername", NAME,
-            "-CAfile", t.lab.path("ca.pem"), "-verify_return_error", "-cert", certificate[0], "-key",
-            certificate[1], "-cert_chain", t.lab.path("ca.pem"), version, "-ign_eof", "-quiet",
-            *map(str, options)]
+    argv = ["openssl", "s_client", "-connect", endpoint(t.server("raw"), PORT),
+            "-servername", NAME, "-CAfile", t.lab.path("ca.pem"), "-verify_return_error",
+            "-cert", certificate[0], "-key", certificate[1], "-cert_chain", t.lab.path("ca.pem"),
+            version, "-ign_eof", "-quiet", *map(str, options)]
     try:
         done = t.run(*argv, input="olleh\nCLOSE\n", timeout=10)
     except subprocess.TimeoutExpired:

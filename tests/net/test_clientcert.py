@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A client's certificate in TLS 1.2, cut into records so that one begins like a hello. tests/net/client-cert
-has every size.
+A client's certificate in TLS 1.2, cut into records so that one begins like a hello.
+tests/net/client-cert has every size.
 """
 
 import clientcert

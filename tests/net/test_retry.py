@@ -140,7 +140,7 @@ def hidden(name, inner):
 
 
 def comes_to(t, second, events, reasons):
-    """`second` is sent when the retry is there, and another time blind; what the server then does."""
+    """What the server does when `second` is sent behind its retry, and another time blind."""
     with Witness(t) as witness:
         for blind in False, True:
             with t.connect("raw") as sock:
@@ -226,8 +226,10 @@ class Scripted:
 
 
 def scripted(t, first, pieces, then, blind=b""):
-    """(what the server got, reason): the client says `first`, `blind` without waiting, and `then`
-    when it has had all the pieces. The server speaks when it has `first`."""
+    """
+    (what the server got, reason): the client says `first`, and `then` when it has had all the
+    pieces, or without waiting if something is said `blind`. The server speaks when it has `first`.
+    """
     server = Scripted(t, len(first), pieces)
     with server.raw, t.connect("raw") as sock:
         sock.sendall(first)
@@ -247,7 +249,7 @@ def scripted(t, first, pieces, then, blind=b""):
 def all_passes(t, first, pieces, then, blind=b"", what=""):
     got, reason = scripted(t, first, pieces, then, blind)
     sent = first + blind + then
-    assert reason == "ok" and got == sent, f"{what}: {reason}, {len(got)} of {len(sent)}: {got[-40:]}"
+    assert (got == sent, reason) == (True, "ok"), f"{what}: {reason}, {len(got)} of {len(sent)}"
 
 
 def retries():
@@ -273,7 +275,8 @@ def a_retry_in_any_shape_entitles_to_no_other_name(t):
     for what, pieces in retries():
         for before in CCS, EARLY + CCS:
             got, reason = scripted(t, FIRST, pieces, before + SECOND_OTHER)
-            assert reason == "name_changed" and (FIRST + before).startswith(got), (what, reason, got)
+            assert (FIRST + before).startswith(got), (what, reason, got)
+            assert reason == "name_changed", (what, reason)
 
 
 @test()

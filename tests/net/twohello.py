@@ -106,9 +106,9 @@ def between(source, c, early):
         c.honest &= sum(len(r) - 5 for r in found if r[0] == tls.APPLICATION) <= EARLY_MAX
     if source.random() < 0.05:
         c.honest = False
-        found.append(source.choice((record(b"\x14\0\0\1x"), record(b"\2\0\0\1x"), application(b"x"),
-                                    record(b"x", 24), record(b"\1"), application(b""),
-                                    record(b"\2\x28", tls.ALERT))))
+        found.append(source.choice((record(b"\x14\0\0\1x"), record(b"\2\0\0\1x"),
+                                    record(b"\1"), application(b"x"), application(b""),
+                                    record(b"x", 24), record(b"\2\x28", tls.ALERT))))
     source.shuffle(found)
     return found
 
@@ -116,8 +116,8 @@ def between(source, c, early):
 def second_name(source, c):
     c.second = source.choices(("same", "written otherwise", "allowed", "denied", "none"),
                               (40, 5, 15, 25, 15))[0]
-    return {"same": c.name, "written otherwise": c.name.upper() + b".", "allowed": b"other" + ALLOWED,
-            "denied": b"n%d" % c.number + DENIED, "none": None}[c.second]
+    return {"same": c.name, "written otherwise": c.name.upper() + b".", "none": None,
+            "allowed": b"other" + ALLOWED, "denied": b"n%d" % c.number + DENIED}[c.second]
 
 
 def second_hello(source, c, hellos):
@@ -291,5 +291,5 @@ def held_up(t, seed, held, witness, jobs):
         visit = seen.get(c.name.decode())
         honest = visit and visit.is_all_of(sent)
         problems.append(f"{c.name.decode()}: {'hung' if hung else 'held up'}, {reason}, {c.second}"
-                        f"{'' if honest else ', but it does not come through past the gateway either'}")
+                        f"{'' if honest else ', and past the gateway it does not go on either'}")
     return problems
