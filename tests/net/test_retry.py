@@ -172,6 +172,12 @@ def another_name_behind_early_data_does_not_pass(t):
 
 
 @test()
+def another_name_behind_an_empty_record_does_not_pass(t):
+    """OpenSSL takes a record without a byte in it."""
+    comes_to(t, EARLY + application(b"") + CCS + SECOND_OTHER, ONCE, REFUSED)
+
+
+@test()
 def the_same_name_behind_early_data_passes(t):
     comes_to(t, EARLY * 3 + CCS + SECOND + EARLY, ONCE + (NAME.decode(), "+hello"),
                                    ("ok",))
@@ -227,16 +233,15 @@ class Scripted:
 
 def scripted(t, first, pieces, then, blind=b""):
     """
-    (what the server got, reason): the client says `first`, and `then` when it has had all the
-    pieces, or without waiting if something is said `blind`. The server speaks when it has `first`.
+    (what the server got, reason): the client says `first`, `blind` at once, and `then` when it has
+    had all the pieces. The server speaks when it has `first`.
     """
     server = Scripted(t, len(first), pieces)
     with server.raw, t.connect("raw") as sock:
         sock.sendall(first)
         sock.sendall(blind)
         expected = b"".join(pieces)
-        if not blind:
-            assert tls.read_exactly(sock, len(expected)) == expected
+        assert tls.read_exactly(sock, len(expected)) == expected
         try:
             sock.sendall(then)
             sock.shutdown(socket.SHUT_WR)
@@ -297,6 +302,19 @@ def a_second_hello_sent_blind_does_not_pass_with_another(t):
     for before in CCS, EARLY + CCS, b"":
         got, reason = scripted(t, FIRST + before, tls.in_pieces(ASKS_AGAIN, 3), b"", SECOND_OTHER)
         assert (got, reason) == (FIRST + before, "name_changed"), (reason, got)
+
+
+@test()
+def what_waits_goes_before_the_end_of_the_client(t):
+    """It has said all at once, its end as well, and the server has not said a word."""
+    for answer, second in (ASKS_AGAIN, SECOND), (ANSWERS, SECOND), (ANSWERS, SECOND_OTHER):
+        server = Scripted(t, len(FIRST), tls.in_pieces(answer, 4))
+        with server.raw, t.connect("raw") as sock:
+            sock.sendall(FIRST + CCS + second)
+            sock.shutdown(socket.SHUT_WR)
+            assert tls.read_to_end(sock) == (answer, "fin")
+        assert server.got == FIRST + CCS + second, f"{len(server.got)}"
+        t.logged(name=NAME.decode(), reason="ok")
 
 
 @test()
