@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-What the commands that take long have in common (integrity, shapes-all, oracle): a daemon for each
-mode, one line for each mode and family. Exit status: 0 all is well, 1 it is not, 2 it could not be
+What the commands that take long have in common (integrity, shapes-all, mixed ...): a daemon for
+each mode, one line for each mode and family. Exit status: 0 all is well, 1 it is not, 2 it could not be
 tried.
 """
 
@@ -47,7 +47,12 @@ class BigRun:
 
     def _one(self, t):
         begin = time.monotonic()
-        text, problems = self.one(t)
+        try:
+            text, problems = self.one(t)
+        except Exception:
+            print(f"sluiced, exit status {t.sluice.process.poll()}, says:\n"
+                  f"{t.sluice.stderr()[-3000:]}", file=sys.stderr)
+            raise
         print(f"{t.mode:3} v{t.family}: {text}, {time.monotonic() - begin:.0f} s", flush=True)
         for problem in problems[:TOLD]:
             print(f"  {problem}", flush=True)

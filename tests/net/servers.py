@@ -80,7 +80,7 @@ def _listen(role, *ports):
     return "".join(f"listen {a}:{p};" for p in ports for a in (v4, f"[{v6}]"))
 
 
-def _server(lab, role, tls_ports, http_ports, protocols="TLSv1.2 TLSv1.3"):
+def _server(lab, role, tls_ports, http_ports, protocols="TLSv1.2 TLSv1.3", early="off"):
     listen = _listen(role, *(f"{p} ssl" for p in tls_ports), *http_ports)
     return f"""
     server {{
@@ -88,7 +88,8 @@ def _server(lab, role, tls_ports, http_ports, protocols="TLSv1.2 TLSv1.3"):
         server_name {role};
         access_log {lab.path(role + ".log")};
         ssl_protocols {protocols};
-        location / {{ return 200 "server={role} host=$host tls=$ssl_protocol\\n"; }}
+        ssl_early_data {early};
+        location / {{ return 200 "server={role} host=$host tls=$ssl_protocol early=$early\\n"; }}
         location /files/ {{ alias {lab.path("www")}/; }}
         location /slow/ {{ alias {lab.path("www")}/; limit_rate 512k; }}
         location /put/ {{
@@ -104,7 +105,7 @@ def nginx_config(lab):
         _server(lab, "site", (443, 8043), (80, 8080)),
         _server(lab, "evil", (443,), (80,)),
         _server(lab, "old", (443,), (80,), "TLSv1.2"),
-        _server(lab, "new", (443,), (80,), "TLSv1.3"),
+        _server(lab, "new", (443,), (80,), "TLSv1.3", early="on"),
         _server(lab, "swap", (80,), (443,)),
         _server(lab, "denied", (443,), (80,)),
     ]
@@ -123,6 +124,7 @@ http {{
     ssl_certificate_key {lab.path("key.pem")};
     keepalive_requests 100000;
     default_type text/plain;
+    map $ssl_early_data $early {{ 1 yes; default no; }}
     {"".join(servers)}
 }}
 """

@@ -106,6 +106,21 @@ def openssl_s_client(t):
         t.logged(name="allowed.test", reason="ok")
 
 
+@test(core=True, plain=True)
+def openssl_early_data_is_taken(t):
+    """nginx takes the request out of it."""
+    with open(t.lab.path("request"), "wb") as f:
+        f.write(get("new.test", "/", "Connection: close"))
+    s_client = ("openssl", "s_client", "-connect", endpoint(t, "new"), "-servername", "new.test",
+                "-CAfile", t.lab.path("ca.pem"), "-verify_return_error", "-ign_eof")
+    session = t.lab.path("session")
+    works(t.run(*s_client, "-sess_out", session, input="GET / HTTP/1.0\r\n\r\n"), "early=no")
+    t.logged(name="new.test", reason="ok")
+    works(t.run(*s_client, "-sess_in", session, "-early_data", t.lab.path("request"), input=""),
+          "early=yes")
+    t.logged(name="new.test", reason=("ok", "upstream_reset"))  # it closes with bytes unread
+
+
 @test(core=True)
 def openssl_denied_reports_access_denied(t):
     for version in "-tls1_2", "-tls1_3":

@@ -12,8 +12,14 @@ import struct
 import termios
 
 HANDSHAKE, ALERT, APPLICATION = 22, 21, 23
+CHANGE_CIPHER_SPEC = 20
 ACCESS_DENIED = 49
 ACCESS_DENIED_ALERT = bytes((ALERT, 3, 3, 0, 2, 2, ACCESS_DENIED))
+CCS = bytes((CHANGE_CIPHER_SPEC, 3, 3, 0, 1, 1))
+WARNING = bytes((ALERT, 3, 3, 0, 2, 1, 90))  # user_canceled, which says nothing
+SERVER_HELLO = 2
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+X25519, SECP256 = 0x1D, 0x17
 SIOCOUTQ, SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 SPINS = 200
 
@@ -86,6 +92,20 @@ def handmade_hello(name=None, versions=(0x0304, 0x0303), extensions=b"", pad=0, 
     return record(handshake(ext, **how))
 
 
+def key_shares(*groups):
+    """The extension, with a share for each of the groups; without any, the wish for a retry."""
+    size = {X25519: 32, SECP256: 65}
+    shares = (g.to_bytes(2, "big") + vector(bytes((4,)) * size[g]) for g in groups)
+    return extension(51, vector(b"".join(shares)))
+
+
+def server_hello(random):
+    """The message of a server that says nothing but this; random = RETRY: a wish for a retry."""
+    body = b"\x03\x03" + random + vector(bytes(32), 1) + b"\x13\x01\0"
+    share = extension(51, X25519.to_bytes(2, "big"))
+    return bytes((SERVER_HELLO,)) + vector(body + vector(extension(43, b"\3\4") + share), 3)
+
+
 # --- sending in pieces ----------------------------------------------------------------------
 
 def _queued(sock, request):
@@ -128,6 +148,18 @@ def send_pieces(sock, pieces, until, acked=True):
     return True
 
 
+def send_segments(sock, pieces, until):
+    """Each piece in a segment of its own, whatever the peer says meanwhile."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for piece in pieces:
+        sock.sendall(piece)
+        until(lambda: _queued(sock, SIOCOUTQ) == 0, 20, "a segment is acknowledged")
+
+
+def in_pieces(data, size):
+    return [data[i:i + size] for i in range(0, len(data), size)]
+
+
 def cut(data, *places):
     """data in pieces, cut at the given offsets."""
     edges = [0, *places, len(data)]
@@ -166,6 +198,20 @@ def read_record(sock):
     """(type, payload)"""
     head = read_exactly(sock, 5)
     return head[0], read_exactly(sock, struct.unpack("!H", head[3:])[0])
+
+
+def await_answer(sock):
+    """
+    Reads to the server's first answer: "retry", "hello", or None when it ended before it came to
+    that. Records of handshake are whole and begin with the message; alerts may stand before it.
+    """
+    try:
+        while True:
+            kind, payload = read_record(sock)
+            if kind == HANDSHAKE and payload[0] == SERVER_HELLO:
+                return "retry" if payload[6:38] == RETRY else "hello"
+    except (AssertionError, ConnectionError):
+        return None
 
 
 def exchange(sock, pieces, until, acked=True):
