@@ -995,7 +995,6 @@ static bool last_turn(struct conn *c)
 	c->settled = true;
 	for (int side = 0; side < SIDE_COUNT; side++)
 		c->lane[side].ready = c->lane[side].hup = true;
-	take_late_denial(c);
 	return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM);
 }
 

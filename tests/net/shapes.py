@@ -190,12 +190,6 @@ def early_data_behind_ccs(name):
     return hello(name, extension(EARLY_DATA, b"")) + ccs + application(bytes(300))
 
 
-@shape("another handshake message, in a record and the same segment: not ours to judge",
-       framed=True)
-def second_message_behind(name):
-    return hello(name) + record(b"\x0b" + vector(bytes(10), 3))
-
-
 @shape("_ is in no host's name, and in names all the same (RFC 8552)")
 def underscore(name):
     return hello(b"_a._b." + name)

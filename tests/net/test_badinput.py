@@ -15,7 +15,7 @@ from netns import until
 from servers import reset
 
 REASONS = ("policy", "no_sni", "bad_name", "bad_tls", "tls_version", "not_tls", "bad_http",
-           "no_host", "hello_timeout", "name_changed", "unresolved", "ok", "bad_destination",
+           "no_host", "hello_timeout", "name_changed", "untracked", "unresolved", "ok", "bad_destination",
            "upstream_refused", "upstream_timeout", "upstream_reset")
 
 

@@ -266,9 +266,10 @@ def reload_keeps_open_connections(t):
     sluice = t.own()
     with t.raw_server(echo), t.connect("raw") as sock:
         sock.sendall(tls.handmade_hello(b"raw.test") + tls.application(b"x"))
+        before = tls.application(b"before")
         for i in range(5):
-            sock.sendall(b"before")
-            assert tls.read_exactly(sock, 6) == b"before"
+            sock.sendall(before)
+            assert tls.read_exactly(sock, len(before)) == before
             sluice.rewrite({"rule base.allow": "allowed.test" if i % 2 else "other.test"})
             assert sluice.ctl("reload").returncode == 0
         sock.sendall(b"after")

@@ -177,7 +177,7 @@ def bytes_after_the_hello_are_not_lost(t):
 @test()
 def second_hello_with_another_name_is_name_changed(t):
     """After a HelloRetryRequest the client may send a second hello: not for somebody else."""
-    retry = tls.record(b"\x02" + tls.vector(b"\x03\x03" + bytes(40), 3), version=0x0303)
+    retry = tls.record(b"\x02" + tls.vector(b"\x03\x03" + tls.RETRY + bytes(8), 3), version=0x0303)
     for second in b"other.raw.test", b"denied.test":
         seen = []
 
@@ -197,7 +197,7 @@ def second_hello_with_another_name_is_name_changed(t):
 
 @test(plain=True)
 def second_hello_with_the_same_name_passes(t):
-    retry = tls.record(b"\x02" + tls.vector(b"\x03\x03" + bytes(40), 3), version=0x0303)
+    retry = tls.record(b"\x02" + tls.vector(b"\x03\x03" + tls.RETRY + bytes(8), 3), version=0x0303)
 
     def server(sock):
         tls.read_record(sock)

@@ -192,7 +192,7 @@ def connections_without_a_record_are_served_in_user_space(t):
     with contextlib.ExitStack() as stack:
         stack.callback(late.unsay, "ring")
         late.say("ring")
-        first = stack.enter_context(t.connect())
+        first, _, _ = late.open(stack)  # in the map, so that its denial is an event
         first.sendall(DENIED)
         ends(t, first)
         for _ in range(RECORDS):
