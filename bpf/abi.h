@@ -138,6 +138,9 @@ struct flow {
 #define ENDPOINT_FLOW(endpoint) ((endpoint) >> 1)
 #define ENDPOINT_SIDE(endpoint) ((endpoint) & 1)
 
+/* A worker's ring: 4,096 events, of which there is one for a denial and one when passing up begins. */
+#define RING_BYTES (64 * 1024)
+
 /* One message of a worker's ring. A lost one loses nothing: the record has it all. */
 struct flow_event {
 	__u32 endpoint;	   /* ENDPOINT() */

@@ -14,7 +14,6 @@
 #include "bpf/http.h"
 #include "bpf/kernel.h"
 
-#define RING_BYTES (64 * 1024) /* 4,096 events: one for a denial, one when passing up begins */
 #define CUT_MAX 4095 /* what bpf_skb_adjust_room() takes in one go */
 #define CUTS_MAX 160 /* longer than any skb */
 #define SCRATCHES_PER_CPU 4

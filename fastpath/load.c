@@ -18,7 +18,6 @@
 #include "sluice.skel.h"
 
 #define BPF_FS_MAGIC_NUMBER 0xcafe4a11
-#define RING_BYTES (256 * 1024)
 #define EVENTS_MAX 64 /* of a ring in one go */
 /* Records that rest: what may end while their worker has not come to its ring. */
 #define RESTING_SHARE 4
