@@ -227,7 +227,7 @@ class Race:
         for name in names:
             found = re.match(r"h(\d+)-([a-z-]+)\.", name)
             if found and (name.endswith(DENIED) or found[2] != "hello"):  # whose name may be that one
-                self.first_seen.setdefault(found[2], (found[1], time.monotonic() - begin))
+                self.first_seen.setdefault(found[2], (name, found[1], time.monotonic() - begin))
 
     # --- the verdict ---
 
@@ -256,9 +256,9 @@ class Race:
         kinds = ", ".join(f"{name} {kind['made']} ({kind['answered']} answered)"
                           for name, kind in self.drive["kinds"].items() if kind["made"])
         seen = ", ".join(f"{server} {len(names)}" for server, names in self.seen.items())
-        through = sum(map(len, self.got_through().values()))
+        through = {name for names in self.got_through().values() for name in names}
         first = "".join(f", the first of {kind} in connection {number} after {seconds:.1f} s"
-                        for kind, (number, seconds) in self.first_seen.items())
+                        for kind, (name, number, seconds) in self.first_seen.items() if name in through)
         rate = self.connections / self.drive["seconds"]
         return (f"{self.connections} connections at {rate:.0f} a second: {kinds}; "
-                f"seen by servers: {seen}; {through} disagreements{first}")
+                f"seen by servers: {seen}; {len(through)} disagreements{first}")
