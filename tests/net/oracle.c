@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/net/listener.h"
+
 #define THREADS 8
 #define PATIENCE_S 10 /* with a client that says nothing more */
 
@@ -99,22 +101,6 @@ static void set_up_tls(const char *cert, const char *key)
 	SSL_CTX_set_security_level(ctx, 0);
 }
 
-static void set_up_listener(const char *address, int port)
-{
-	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
-	char mapped[INET6_ADDRSTRLEN];
-	int one = 1;
-
-	snprintf(mapped, sizeof(mapped), "%s%s", strchr(address, ':') ? "" : "::ffff:", address);
-	if (inet_pton(AF_INET6, mapped, &at.sin6_addr) != 1)
-		die(address);
-	listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof(at)) != 0 ||
-	    listen(listener, 1024) != 0)
-		die(address);
-}
-
 int main(int argc, char **argv)
 {
 	struct pollfd in = { .fd = STDIN_FILENO };
@@ -127,7 +113,9 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN); /* a client that has gone is no reason to end */
 	set_up_tls(argv[3], argv[4]);
-	set_up_listener(argv[1], atoi(argv[2]));
+	listener = listener_open(argv[1], atoi(argv[2]));
+	if (listener < 0)
+		die(argv[1]);
 	for (int i = 0; i < THREADS; i++)
 		if (pthread_create(&thread, NULL, serve_all, NULL) != 0)
 			die("thread");

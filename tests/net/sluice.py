@@ -290,6 +290,16 @@ class Sluice:
         until(held, 30 * self.scale, "strace holds the daemon")
         return tracer
 
+    @contextlib.contextmanager
+    def standing_still(self):
+        """It sees nothing meanwhile; the kernel goes on accepting for it."""
+        self.signal(signal.SIGSTOP)
+        try:
+            until(self.stopped, 10 * self.scale, "the daemon stands still")
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     def stopped(self):
         """SIGSTOP has reached every thread."""
         tasks = os.listdir(f"/proc/{self.pid}/task")

@@ -10,7 +10,6 @@ or from the wrong copy shows. All of it holds without a daemon as well (--mode p
 
 import contextlib
 import random
-import signal
 import socket
 import threading
 
@@ -297,12 +296,8 @@ def held(t, hold):
     if not (hold and t.sluice):
         yield
         return
-    t.sluice.signal(signal.SIGSTOP)
-    try:
-        t.until(t.sluice.stopped, 10, "the daemon stands still")
+    with t.sluice.standing_still():
         yield
-    finally:
-        t.sluice.signal(signal.SIGCONT)
 
 
 def send_flight(t, wire, segments, hold):

@@ -27,17 +27,6 @@ def hello(name="raw.test"):
 
 
 @contextlib.contextmanager
-def standing_still(t):
-    """The daemon accepts nothing meanwhile; the kernel does."""
-    t.sluice.signal(signal.SIGSTOP)
-    try:
-        t.until(t.sluice.stopped, 10, "the daemon stands still")
-        yield
-    finally:
-        t.sluice.signal(signal.SIGCONT)
-
-
-@contextlib.contextmanager
 def nobody_comes(t, *ports):
     """To servers at these ports of `raw`."""
     with contextlib.ExitStack() as stack:
@@ -73,7 +62,7 @@ def speaks(sock):
 @test(core=True)
 def entry_gone_before_the_connection_is_accepted(t):
     with nobody_comes(t, 443):
-        with standing_still(t):
+        with t.sluice.standing_still():
             sock = t.connect("raw")
             queue_hello(t, sock)
             conntrack.forget(t.lab.gateway)
@@ -105,7 +94,7 @@ def entry_gone_before_the_daemon_asks(t):
 @test(core=True)
 def entry_gone_of_a_client_that_has_reset(t):
     with nobody_comes(t, 443):
-        with standing_still(t):
+        with t.sluice.standing_still():
             with t.connect("raw") as sock:
                 queue_hello(t, sock)
                 reset(sock)
@@ -143,7 +132,7 @@ def entry_of_the_next_connection_with_that_port(t):
         sock.sendall(b"+")
 
     with nobody_comes(t, 443), t.raw_server(server, OTHER_PORT) as other:
-        with standing_still(t):
+        with t.sluice.standing_still():
             with t.connect("raw") as sock:
                 queue_hello(t, sock, "dead.raw.test")
                 port = sock.getsockname()[1]
@@ -182,7 +171,7 @@ def entry_made_by_what_the_gateway_itself_sent(t):
     listener to the client: what it was made to is the client and its port.
     """
     with nobody_comes(t, 443), contextlib.closing(rawtcp.Wire(t.lab, "client", t.family)) as wire:
-        with standing_still(t):
+        with t.sluice.standing_still():
             tcp = rawtcp.connect(wire, t.server("raw"), 443, seconds=10 * t.scale)
             before = hello() + tls.application(bytes(500))
             tcp.say(0, before[:-500])
