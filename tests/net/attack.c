@@ -334,8 +334,8 @@ static void make_upgrade(struct attack *a)
 {
 	static const char *const ways[] = {
 		"Connection: Upgrade\r\nUpgrade: h2c\r\n",
-		"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-		"HTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+		("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+		 "HTTP2-Settings: AAMAAABkAAQAAP__\r\n"),
 		"Connection: Upgrade\r\nUpgrade: H2C\r\n",
 		"Upgrade: h2c\r\n",
 		"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
