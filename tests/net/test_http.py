@@ -246,3 +246,26 @@ def upgrade_makes_the_connection_opaque(t):
             sock.sendall(message)
             assert tls.read_exactly(sock, len(message)) == message
     t.logged(name="raw.test", reason="ok")
+
+
+@test(ini={"policy.enforce": "no"})
+def without_enforcement_a_later_request_goes_on(t):
+    """For another host, or with a head that is bad: nothing waits until the client says more."""
+    bad = get("raw.test", "/", "Content-Length: 1, 2")
+    for before in 1, 12:
+        for request in get("denied.test"), bad:
+            def server(sock, request=request, before=before):
+                for _ in range(before):
+                    assert tls.read_exactly(sock, len(get("raw.test"))) == get("raw.test")
+                    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n+")
+                assert tls.read_exactly(sock, len(request)) == request
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast")
+
+            with t.raw_server(server, port=80), t.connect("raw", 80) as sock:
+                for _ in range(before):
+                    sock.sendall(get("raw.test"))
+                    assert read_answer(sock)[1] == b"+"
+                sock.sendall(request)
+                assert read_answer(sock)[1] == b"last"
+            t.logged(name="raw.test", verdict="deny", enforced=False,
+                     reason="name_changed" if request is not bad else "bad_http")
