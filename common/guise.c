@@ -59,9 +59,13 @@ static int wear(struct guise *g, const char *user, const struct passwd *pw)
 		return n < 0 ? -errno : -ENOMEM;
 	g->n_groups = getgroups(n, g->groups);
 	g->gid = getegid();
+	if (g->n_groups != n || initgroups(user, pw->pw_gid) != 0) { /* nothing has changed */
+		free(g->groups);
+		g->groups = NULL;
+		return -EPERM;
+	}
 	g->worn = true;
-	if (g->n_groups == n && initgroups(user, pw->pw_gid) == 0 && set_gid(pw->pw_gid) &&
-	    set_uid(pw->pw_uid))
+	if (set_gid(pw->pw_gid) && set_uid(pw->pw_uid))
 		return 0;
 	guise_drop(g);
 	return -EPERM;

@@ -248,8 +248,11 @@ static int pin(struct fastpath *fp, const struct conf *conf, char *why, size_t w
 		return 0;
 	fp->user = strdup(conf->user);
 	err = fp->user ? guise_wear(&as, fp->user, conf->pin) : -ENOMEM;
-	if (err)
+	if (err) {
+		snprintf(why, why_len, "pin = %.200s, as user %.32s: %s", conf->pin, conf->user,
+			 strerror(-err));
 		return err;
+	}
 	err = open_pin_folder(conf->pin);
 	if (!err) {
 		fp->pin = strdup(conf->pin);

@@ -323,8 +323,8 @@ static bool is_connected(int fd)
 	return getpeername(fd, (struct sockaddr *)&ss, &len) == 0;
 }
 
-int address_original(int fd, const struct conf *conf, const struct endpoint_addr *client,
-		     struct endpoint_addr *dst)
+int address_original(int fd, const struct conf *start, const struct conf *now,
+		     const struct endpoint_addr *client, struct endpoint_addr *dst)
 {
 	int level = address_is_v4(&client->ip) ? IPPROTO_IP : IPPROTO_IPV6;
 	struct sockaddr_storage ss = { 0 };
@@ -338,8 +338,8 @@ int address_original(int fd, const struct conf *conf, const struct endpoint_addr
 	   that begins with a packet of ours, from when the client's was gone, ends at the client. */
 	if (!is_connected(fd) || same(&asked, client))
 		return -ENOENT;
-	if (is_listener_port(conf, asked.port) &&
-	    (address_is_own_listener(conf, &asked) || is_local_end(fd, &asked)))
+	if (is_listener_port(start, asked.port) &&
+	    (address_is_own_listener(start, now, &asked) || is_local_end(fd, &asked)))
 		return -ELOOP;
 	*dst = asked;
 	return 0;
@@ -405,19 +405,20 @@ static bool listens_at(const struct sockaddr_storage *ss, const struct endpoint_
 	return l.port == a->port && (own || same(&l, a));
 }
 
-bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a)
+bool address_is_own_listener(const struct conf *start, const struct conf *now,
+			     const struct endpoint_addr *a)
 {
 	struct parts p;
 	bool own;
 
-	look_inside(conf, &a->ip, &p);
-	own = any_is_own(conf, &p);
-	for (size_t i = 0; i < conf->n_listeners; i++)
-		for (size_t k = 0; k < conf->listeners[i].n; k++)
-			if (listens_at(&conf->listeners[i].at[k], a, own))
+	look_inside(now, &a->ip, &p);
+	own = any_is_own(now, &p);
+	for (size_t i = 0; i < start->n_listeners; i++)
+		for (size_t k = 0; k < start->listeners[i].n; k++)
+			if (listens_at(&start->listeners[i].at[k], a, own))
 				return true;
-	for (size_t i = 0; i < conf->metrics.n; i++)
-		if (listens_at(&conf->metrics.at[i], a, own))
+	for (size_t i = 0; i < start->metrics.n; i++)
+		if (listens_at(&start->metrics.at[i], a, own))
 			return true;
 	return false;
 }

@@ -25,11 +25,11 @@ struct endpoint_addr {
 /*
  * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST), by the connection's
  * entry in connection tracking, which is found by addresses and ports alone. 0; -ELOOP: it was made
- * to one of conf's listeners, by proof of its entry; -ENOENT: it has none, none any more, or what is
+ * to one of start's listeners, by proof of its entry; -ENOENT: it has none, none any more, or what is
  * found need not be its own; or another -errno.
  */
-int address_original(int fd, const struct conf *conf, const struct endpoint_addr *client,
-		     struct endpoint_addr *dst);
+int address_original(int fd, const struct conf *start, const struct conf *now,
+		     const struct endpoint_addr *client, struct endpoint_addr *dst);
 
 void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa);
 socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_storage *out);
@@ -45,9 +45,10 @@ bool address_is_v4(const struct in6_addr *ip);
  * listed.
  */
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip);
-/* One of this machine's own addresses, or one that carries it, at a port that one of conf's
-   listeners has. */
-bool address_is_own_listener(const struct conf *conf, const struct endpoint_addr *a);
+/* One of this machine's own addresses, or one that carries it, at a port that one of start's
+   listeners has. Which are own and what carries one is for the configuration in force to say. */
+bool address_is_own_listener(const struct conf *start, const struct conf *now,
+			     const struct endpoint_addr *a);
 
 /* "192.0.2.1", "2001:db8::1"; with_port: "192.0.2.1:443", "[2001:db8::1]:443". Returns buf. */
 char *address_print(const struct endpoint_addr *a, bool with_port, char buf[ADDRESS_TEXT]);

@@ -490,7 +490,7 @@ static void add_address(struct conn *c, const struct in6_addr *ip)
 	struct endpoint_addr a = { .ip = *ip, .port = c->original.port };
 
 	if (c->n_addrs < CONN_ADDRESSES && !address_is_refused(conf(c), ip) &&
-	    !address_is_own_listener(c->w->shared->start, &a))
+	    !address_is_own_listener(c->w->shared->start, conf(c), &a))
 		c->addrs[c->n_addrs++] = *ip;
 }
 
@@ -1145,7 +1145,7 @@ static unsigned admit(struct conn *c)
 	c->counted = clients_enter(c->w->shared->clients, &c->client_key, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
-	r = address_original(c->fd[SIDE_CLIENT], start, &c->client, &c->original);
+	r = address_original(c->fd[SIDE_CLIENT], start, conf(c), &c->client, &c->original);
 	return r == 0 ? REASON_OK : r == -ELOOP ? REASON_LOOP : REASON_UNTRACKED;
 }
 

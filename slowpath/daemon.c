@@ -460,8 +460,11 @@ static void close_control(struct daemon *d)
 
 	if (!d->control)
 		return;
-	if (guise_wear(&as, d->first->user, d->first->control) != 0)
-		abort(); /* it was worn to make it */
+	/* As it was worn to make it. Should the user be unknown by now, the file stays where it is. */
+	if (guise_wear(&as, d->first->user, d->first->control) != 0) {
+		log_warn("%s stays: not removed as user %s", d->first->control, d->first->user);
+		return;
+	}
 	control_close(d->control);
 	guise_drop(&as);
 }

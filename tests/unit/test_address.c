@@ -491,31 +491,48 @@ static void test_own_listener(void)
 	address_to_sockaddr(&outside, &metrics[1]);
 	address_to_sockaddr(&a, &at[0]);
 	address_to_sockaddr(&b, &at[1]);
-	CHECK(address_is_own_listener(&conf, &a));
-	CHECK(address_is_own_listener(&conf, &b)); /* ours or not: it is the listener's */
+	CHECK(address_is_own_listener(&conf, &conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &b)); /* ours or not: it is the listener's */
 	a.ip = ip("127.0.0.1");
-	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &a));
 	a.ip = ip("::1");
-	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &a));
 	a.ip = ip("93.184.216.34");
-	CHECK(!address_is_own_listener(&conf, &a));
+	CHECK(!address_is_own_listener(&conf, &conf, &a));
 	a.ip = ip("127.0.0.1");
 	a.port = 443;
-	CHECK(!address_is_own_listener(&conf, &a));
+	CHECK(!address_is_own_listener(&conf, &conf, &a));
 
 	/* where the metrics are is no destination either */
 	a.port = 9465;
-	CHECK(!address_is_own_listener(&conf, &a));
+	CHECK(!address_is_own_listener(&conf, &conf, &a));
 	conf.metrics = (struct conf_metrics){ .at = metrics, .n = 2 };
-	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &a));
 	a.ip = ip("::1");
-	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &a));
 	b.port = 9466;
-	CHECK(address_is_own_listener(&conf, &b));
+	CHECK(address_is_own_listener(&conf, &conf, &b));
 	a.port = 9466;
-	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &a));
 	b.port = 9465;
-	CHECK(!address_is_own_listener(&conf, &b));
+	CHECK(!address_is_own_listener(&conf, &conf, &b));
+}
+
+/* What a reload has added is own, at the ports that are listened at since the start. */
+static void test_own_listener_now(void)
+{
+	struct endpoint_addr any = { .ip = ip("0.0.0.0"), .port = 3129 };
+	struct endpoint_addr a = { .ip = ip("198.51.100.7"), .port = 3129 };
+	struct sockaddr_storage at;
+	struct conf_listener listener = { .at = &at, .n = 1 };
+	struct conf start = { .listeners = &listener, .n_listeners = 1 }, now = { .enforce = true };
+	struct cidr own;
+
+	address_to_sockaddr(&any, &at);
+	CHECK(cidr_parse("198.51.100.7", &own) == 0);
+	CHECK(!address_is_own_listener(&start, &now, &a));
+	now.own_addresses = (struct cidr_list){ .at = &own, .n = 1 };
+	CHECK(address_is_own_listener(&start, &now, &a));
 }
 
 /* What carries an address of ours, for a translator to take out, leads to the listener as well. */
@@ -528,9 +545,9 @@ static void test_own_listener_inside(void)
 
 	address_to_sockaddr(&any, &at);
 	a.ip = ip("64:ff9b::127.0.0.1");
-	CHECK(address_is_own_listener(&conf, &a));
+	CHECK(address_is_own_listener(&conf, &conf, &a));
 	a.ip = ip("64:ff9b::93.184.216.34");
-	CHECK(!address_is_own_listener(&conf, &a));
+	CHECK(!address_is_own_listener(&conf, &conf, &a));
 }
 
 /* A connection nobody redirected: a loop where this machine tracks its loopback, else unknown; and
@@ -559,15 +576,15 @@ static void test_original(int family, const char *text)
 	getsockname(listener, (struct sockaddr *)&ss, &len);
 	memset(&out, 0x5a, sizeof(out));
 	before = out;
-	r = address_original(fd, &conf, &from, &out);
+	r = address_original(fd, &conf, &conf, &from, &out);
 	CHECK(r == -ELOOP || r == -ENOENT);
 	setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(client);
-	CHECK(address_original(fd, &conf, &from, &out) == -ENOENT);
+	CHECK(address_original(fd, &conf, &conf, &from, &out) == -ENOENT);
 	CHECK(memcmp(&out, &before, sizeof(out)) == 0);
 	close(fd);
 	close(listener);
-	CHECK(address_original(-1, &conf, &from, &out) == -EBADF);
+	CHECK(address_original(-1, &conf, &conf, &from, &out) == -EBADF);
 }
 
 int main(void)
@@ -584,6 +601,7 @@ int main(void)
 	test_sockaddr();
 	test_own_listener();
 	test_own_listener_inside();
+	test_own_listener_now();
 	test_original(AF_INET, "127.0.0.1");
 	test_original(AF_INET6, "::1");
 	test_own();
