@@ -298,6 +298,10 @@ void conn_answer(struct conn *c)
 		say(c, c->why_late);
 		return;
 	}
+	if (!down->eof || down->len || down->in_pipe) { /* cut off: not an end that looks whole */
+		conn_close(c, c->why_late, true);
+		return;
+	}
 	close_fd(c, SIDE_UPSTREAM, false);
 	await_end(c, c->why_late);
 }
@@ -318,17 +322,21 @@ static void deny_open(struct conn *c, unsigned why)
 	pump_retry(c);
 }
 
-/* As long as the server goes on answering what was allowed, it is waited for. */
+/* As long as the server goes on answering what was allowed, it is waited for; then it is told that
+   nothing more comes, and waited for once more. */
 static void on_late_look(struct conn *c)
 {
 	uint64_t now = c->lane[SIDE_UPSTREAM].written;
 
-	if (now == c->idle_bytes) {
+	if (now == c->idle_bytes && c->late_fin) {
 		conn_answer(c);
 		return;
 	}
+	c->late_fin = now == c->idle_bytes;
 	c->idle_bytes = now;
 	set_timer(c, LINGER_MS);
+	if (c->late_fin)
+		pump_retry(c);
 }
 
 void conn_deny(struct conn *c, unsigned why)

@@ -66,7 +66,8 @@ struct conn {
 	bool dying;	     /* the upstream was reset: RST follows its last bytes */
 	unsigned why_dying;
 	int broken, error;   /* the side whose socket failed, and how: an errno */
-	unsigned why_late;   /* denied after it was open: the answer waits for the upstream's end */
+	unsigned why_late;   /* denied after it was open: the answer waits for its place */
+	bool late_fin;	     /* the upstream is told then that nothing more comes */
 
 	struct endpoint_addr client, original, dst;
 	struct client_key client_key; /* what limits and shares go by */

@@ -327,48 +327,74 @@ static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t 
 
 /* ---- another protocol ---- */
 
-/* RFC 9113 3.4: HTTP/2, whose requests nobody would judge. */
-static const char http2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+static const char http_version[] = "HTTP/";
 
-/* The first bytes of a record that begins with a hello: TLS, whose name nobody would judge. */
-static bool agrees_with_hello(size_t at, uint8_t b)
+/* Where the first bytes stand (judge.switched_at). */
+enum { SWITCHED_START, SWITCHED_METHOD, SWITCHED_TARGET, SWITCHED_VERSION, SWITCHED_RECORD };
+
+enum agrees { DIFFERS, AGREES, COMPLETE };
+
+static enum agrees next_part(struct judge *j, unsigned part)
 {
-	switch (at) {
-	case 0:
-		return b == TLS_HANDSHAKE;
+	j->switched_at = part;
+	j->matched = 0;
+	return AGREES;
+}
+
+/* The first bytes of a TLS record with the beginning of a hello. */
+static enum agrees record_byte(struct judge *j, uint8_t b)
+{
+	switch (++j->matched) {
 	case 1:
-		return b == TLS_MAJOR;
+		return b == TLS_MAJOR ? AGREES : DIFFERS;
 	case TLS_HEADER_LEN:
-		return b == HELLO_TYPE;
+		return b == HELLO_TYPE ? COMPLETE : DIFFERS;
 	}
-	return true;
+	return AGREES;
+}
+
+static enum agrees switched_byte(struct judge *j, uint8_t b)
+{
+	switch (j->switched_at) {
+	case SWITCHED_START:
+		if (b == '\r' || b == '\n')
+			return AGREES;
+		if (b == TLS_HANDSHAKE)
+			return next_part(j, SWITCHED_RECORD);
+		return http_is_token(b) ? next_part(j, SWITCHED_METHOD) : DIFFERS;
+	case SWITCHED_METHOD:
+		return b == ' ' ? next_part(j, SWITCHED_TARGET) : http_is_token(b) ? AGREES : DIFFERS;
+	case SWITCHED_TARGET:
+		return b == ' ' ? next_part(j, SWITCHED_VERSION) : b > ' ' ? AGREES : DIFFERS;
+	case SWITCHED_VERSION:
+		if (b != (uint8_t)http_version[j->matched++])
+			return DIFFERS;
+		return j->matched == sizeof(http_version) - 1 ? COMPLETE : AGREES;
+	}
+	return record_byte(j, b);
 }
 
 /*
- * What is switched to is opaque, but HTTP/2 and TLS are never let in, whatever the server calls them.
- * Their first bytes go on, for in another protocol they may be all that is said; the one with which
- * they are complete does not.
+ * What is switched to is opaque, but HTTP and TLS are never let in, whatever the server calls them:
+ * not HTTP/2 (its preface begins like a request, RFC 9113 3.4), and not the requests of HTTP/1 that
+ * a server goes on with to which 101 is a status like others. The first bytes go on, for in another
+ * protocol they may be all that is said; the one with which they are complete does not.
  */
 static int feed_switched(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
 {
-	size_t last, n;
-	bool http2;
+	enum agrees word = AGREES;
+	size_t n;
 
-	for (n = 0; n < len; n++) {
-		if (j->matched == 0)
-			j->first = data[n];
-		http2 = j->first == (uint8_t)http2_preface[0];
-		if (http2 ? data[n] != (uint8_t)http2_preface[j->matched] :
-			    !agrees_with_hello(j->matched, data[n])) {
-			j->state = JUDGE_OPAQUE;
-			break;
-		}
-		last = http2 ? sizeof(http2_preface) - 2 : TLS_HEADER_LEN;
+	for (n = 0; n < len && word == AGREES; n++)
+		word = switched_byte(j, data[n]);
+	if (word == AGREES) {
 		*cleared = n;
-		if (j->matched++ == last)
-			return bad(j, REASON_BAD_HTTP);
+		return JUDGE_MORE;
 	}
-	*cleared = n;
+	*cleared = n - 1;
+	if (word == COMPLETE)
+		return bad(j, REASON_BAD_HTTP);
+	j->state = JUDGE_OPAQUE;
 	return JUDGE_MORE;
 }
 

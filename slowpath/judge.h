@@ -69,8 +69,8 @@ struct judge {
 	struct http_chunks chunks;
 	struct answers answers; /* HTTP: the server's, to the requests that were let go */
 	bool switched;		/* HTTP: the server has granted another protocol */
-	uint8_t first;		/* HTTP: the first byte that the client says in it */
-	size_t matched;		/* HTTP: bytes that agree with what may not be said in it */
+	unsigned switched_at;	/* HTTP: the part of what may not be said in it */
+	size_t matched;		/* HTTP: bytes of that part */
 
 	size_t held; /* bytes of the flight just named, cleared by judge_go_on() */
 	enum judge_state next;

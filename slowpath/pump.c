@@ -308,6 +308,8 @@ static int source_ended(struct conn *c, int side)
 	struct lane *l = &c->lane[side];
 
 	l->eof = true;
+	if (side == SIDE_UPSTREAM && c->judge) /* what waits for its answer waits no more */
+		pump_retry(c);
 	c->error = l->failed ? conn_socket_error(c, side) : 0;
 	if (c->error == 0)
 		return CARRY_WAIT;
@@ -443,7 +445,8 @@ static bool is_held(const struct conn *c, int side)
 {
 	const struct lane *l = &c->lane[side];
 
-	return side == SIDE_CLIENT && l->cleared < l->len && c->judge && judge_waits(c->judge);
+	return side == SIDE_CLIENT && l->cleared < l->len && c->judge && judge_waits(c->judge) &&
+	       !c->lane[SIDE_UPSTREAM].eof;
 }
 
 /* A denial of an open connection waits until no answer of the server's is open, or none will come to
@@ -467,6 +470,8 @@ static bool finish(struct conn *c, int side)
 		return false;
 	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe || is_held(c, side))
 		return true;
+	if (side == SIDE_CLIENT && c->why_late && !c->late_fin)
+		return true; /* there are servers that a FIN keeps from answering what was allowed */
 	if (!drained(c, side)) {
 		pump_retry(c);
 		return true;

@@ -6,6 +6,7 @@ request. In an open answer the connection ends.
 """
 
 import contextlib
+import socket
 import threading
 
 import tls
@@ -25,15 +26,13 @@ CHUNK = b"%x\r\n" % (2 * len(HALF)) + HALF
 class Server:
     """
     Answers whoever asks for another path than /last as test_http's does. To what comes then it says
-    `first` at once. `rest` follows when the client's end was passed on or, with stall, not before
-    the test says so, which it does when the client's connection is over. Then it closes.
+    `first` at once. `rest` follows when the client has asked for what it is denied or, with stall,
+    when its connection is over. Then it ends its side.
     """
 
-    def __init__(self, requests, first, rest, stall):
+    def __init__(self, requests, first, rest):
         self.requests, self.first, self.rest = requests, first, rest
-        self.over = threading.Event()
-        if not stall:
-            self.over.set()
+        self.go_on = threading.Event()
         self.received = b""
 
     def __call__(self, sock):
@@ -42,10 +41,11 @@ class Server:
             sock.sendall(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         self.received = head + tls.read_exactly(sock, len(self.requests) - len(head))
         sock.sendall(self.first)
-        self.received += tls.read_to_end(sock)[0]
-        assert self.over.wait(60), "the test does not end"
-        with contextlib.suppress(ConnectionError):
+        assert self.go_on.wait(60), "the test does not go on"
+        with contextlib.suppress(OSError):  # the other side may be gone
             sock.sendall(self.rest)
+            sock.shutdown(socket.SHUT_WR)
+        self.received += tls.read_to_end(sock)[0]
 
     @staticmethod
     def read_head(sock):
@@ -77,7 +77,7 @@ def deny_behind(t, first, rest=b"", requests=ALLOWED, ends=True, stall=False, be
     The requests, and the one that is denied: with the last of them (together), or when `first` has
     come. before: what the client does before all that. Returns what the client got.
     """
-    server = Server(requests, first, rest, stall)
+    server = Server(requests, first, rest)
     with t.raw_server(server, port=80):
         with t.connect("raw", 80) as sock:
             if before:
@@ -87,8 +87,10 @@ def deny_behind(t, first, rest=b"", requests=ALLOWED, ends=True, stall=False, be
             if not together:
                 got = tls.read_exactly(sock, len(first))
                 sock.sendall(denied)
+            if not stall:
+                server.go_on.set()
             more, end = tls.read_to_end(sock)
-        server.over.set()
+        server.go_on.set()
     assert server.received == requests, server.received[-200:]
     check_answer(first + rest, ends, got + more, end)
     t.logged(name="raw.test", reason=("policy", "name_changed", "bad_http"))
@@ -107,12 +109,12 @@ def whole(t, first, rest=b"", **how):
         assert got.startswith(first + rest), f"{len(got)} bytes of {len(first + rest)}"
 
 
-@test()
+@test(seconds=90)
 def denial_in_an_answer_that_stalls(t):
     deny_behind_both(t, LENGTH + HALF, HALF, stall=True)
 
 
-@test()
+@test(seconds=90)
 def bad_head_behind_an_open_answer(t):
     bad = b"GET / HTTP/1.1\r\nHost : raw.test\r\n\r\n"
     deny_behind_both(t, LENGTH + HALF, HALF, stall=True, denied=bad)
@@ -121,19 +123,19 @@ def bad_head_behind_an_open_answer(t):
     whole(t, LENGTH + HALF, HALF, denied=bad)
 
 
-@test()
+@test(seconds=90)
 def denial_in_an_answer_that_goes_on(t):
     whole(t, LENGTH + HALF, HALF)
 
 
-@test()
+@test(seconds=90)
 def denial_in_an_answer_that_ends_by_close(t):
     deny_behind_both(t, OK + b"\r\n" + b"x" * 138, ends=False)
     deny_behind_both(t, OK + b"\r\n" + b"x" * 138, b"y" * 138, ends=False)
     deny_behind_both(t, b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 138, ends=False, stall=True)
 
 
-@test()
+@test(seconds=90)
 def denial_in_an_answer_cut_short(t):
     """So that a page would fill it up."""
     deny_behind_both(t, LENGTH + HALF, ends=False)
@@ -141,7 +143,7 @@ def denial_in_an_answer_cut_short(t):
     deny_behind_both(t, OK + b"Content-Le", ends=False)
 
 
-@test()
+@test(seconds=90)
 def denial_in_a_chunked_answer(t):
     last = b"\r\n0\r\n\r\n"
     deny_behind_both(t, CHUNKED + CHUNK, HALF + last, stall=True)
@@ -151,7 +153,7 @@ def denial_in_a_chunked_answer(t):
     whole(t, CHUNKED + CHUNK, HALF + last)
 
 
-@test()
+@test(seconds=90)
 def denial_behind_interim_answers(t):
     """They come before the one that counts, which is still missing."""
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
@@ -160,7 +162,7 @@ def denial_behind_interim_answers(t):
     whole(t, interim, LENGTH + 2 * HALF)
 
 
-@test()
+@test(seconds=90)
 def denial_behind_the_answer_to_head(t):
     """It has no body, whatever it says; the next one has."""
     whole(t, LENGTH, requests=HEAD)
@@ -170,7 +172,7 @@ def denial_behind_the_answer_to_head(t):
     whole(t, LENGTH + LENGTH + HALF, HALF, requests=HEAD + ALLOWED)
 
 
-@test(core=True)
+@test(core=True, seconds=90)
 def denial_behind_a_whole_answer_gets_the_page(t):
     answer = LENGTH + HALF + HALF
     for stall in False, True:
@@ -178,7 +180,7 @@ def denial_behind_a_whole_answer_gets_the_page(t):
         assert is_page(got[len(answer):]), got[len(answer):]
 
 
-@test(core=True)
+@test(core=True, seconds=90)
 def denial_is_no_answer_to_another_request(t):
     """That one has none yet; the server may be as slow as it likes."""
     deny_behind_both(t, b"", LENGTH + HALF + HALF, stall=True)
@@ -188,7 +190,7 @@ def denial_is_no_answer_to_another_request(t):
     whole(t, b"", LENGTH + HALF + HALF)
 
 
-@test(core=True)
+@test(core=True, seconds=90)
 def denial_in_an_open_answer_after_a_long_talk(t):
     """Where the kernel carries."""
     deny_behind_both(t, LENGTH + HALF, HALF, stall=True, before=talk)
@@ -199,7 +201,7 @@ def denial_in_an_open_answer_after_a_long_talk(t):
     whole(t, LENGTH + HALF, HALF, before=talk)
 
 
-@test()
+@test(seconds=90)
 def denial_in_an_open_answer_after_two_heads_in_one_segment(t):
     """Where user space judges all that follows."""
     def look(sock):

@@ -378,10 +378,12 @@ static void test_switched(void)
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 	behind_switch("\x81\x05hello", 7, 7, false);
-	behind_switch("PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", 24, 24, false);
 	behind_switch("P", 1, 1, false);
-	behind_switch(preface, 24, 23, true);
-	behind_switch("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0", 27, 23, true);
+	behind_switch("GET / no http", 13, 13, false);
+	behind_switch("GET / HTTp/1.1\r\n", 16, 16, false);
+	behind_switch(preface, 24, 10, true);
+	behind_switch("GET / HTTP/1.1\r\nHost: b.test\r\n\r\n", 32, 10, true);
+	behind_switch("\r\n\r\nget /x?y HTTP/1.0\r\n\r\n", 26, 17, true);
 	behind_switch("\x16\3\1\2\0\1\0\1\xfc\3\3", 11, 5, true);
 	behind_switch("\x16\3\1\2\0\2\0\1\xfc\3\3", 11, 11, false);
 	behind_switch("\x16\4\1\2\0\1\0\1\xfc\3\3", 11, 11, false);
