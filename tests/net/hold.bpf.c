@@ -77,9 +77,11 @@ SEC("raw_tp/sys_exit")
 int hold_told(void *ctx)
 {
 	struct hold *h = armed_hold();
+	struct bpf_pidns_info us = {};
 
 	(void)ctx;
-	if (h && bpf_get_current_pid_tgid() >> 32 == h->pid)
+	if (h && bpf_get_ns_current_pid_tgid(h->pids_dev, h->pids_ino, &us, sizeof(us)) == 0 &&
+	    us.tgid == h->pid)
 		__sync_fetch_and_add(&h->told, 1);
 	return 0;
 }

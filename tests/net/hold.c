@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const __u32 zero;
 
@@ -52,11 +53,16 @@ static int load(const char *path)
 
 static void arm(const char *port, int map, char **argv)
 {
+	struct stat pids;
 	struct hold h;
 
 	if (bpf_map_lookup_elem(map, &zero, &h) != 0)
 		die("holds");
+	if (stat("/proc/self/ns/pid", &pids) != 0)
+		die("/proc/self/ns/pid");
 	h = (struct hold){
+		.pids_dev = pids.st_dev,
+		.pids_ino = pids.st_ino,
 		.pid = (__u32)atoi(argv[2]),
 		.ports.client = htons((uint16_t)atoi(port)),
 		.ports.listener = (__u16)atoi(argv[3]),

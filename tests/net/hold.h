@@ -19,12 +19,14 @@ struct hold_ports {
 };
 
 struct hold {
+	__u64 pids_dev, pids_ino; /* the namespace that numbers processes so, as stat() has it */
 	__u32 pid;   /* of the daemon */
 	struct hold_ports ports;
 	__u32 armed; /* the next flight is held */
 	__u32 ready; /* how often TCP has told of it */
 	__u32 told;  /* system calls from which the daemon came back meanwhile */
 	__u32 met;   /* flights that were held until the daemon had looked */
+	__u32 pad;
 };
 
 #endif
