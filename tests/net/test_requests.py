@@ -26,11 +26,12 @@ class Server:
     """
 
     def __init__(self, t):
-        self.t, self.sizes, self.got = t, (), []
+        self.t, self.sizes, self.stay, self.got = t, (), False, []
         self.due = collections.Counter()  # lines of the log, by their reason
 
-    def listening(self, sizes):
-        self.sizes, self.got = sizes, []
+    def listening(self, sizes, stay):
+        """stay: it does not end by itself when it has answered all."""
+        self.sizes, self.stay, self.got = sizes, stay, []
         return self.t.raw_server(self.serve, port=80)
 
     def serve(self, sock):
@@ -42,17 +43,23 @@ class Server:
             if len(data) < size:
                 return
             sock.sendall(ANSWER)
+        if self.stay:
+            self.got.append(tls.read_to_end(sock)[0])
 
 
-def exchange(t, pieces, before):
-    """(everything that came, how it ended); before: that many plain requests come before."""
+def exchange(t, pieces, before, answered):
+    """(everything that came, how it ended); before: that many plain requests come before. answered:
+    what is not denied of the pieces is, and the others come all the same."""
     with t.connect("raw", 80) as sock:
         reset = False
         if before:
             sock.sendall(PLAIN * before)
             assert tls.read_exactly(sock, len(ANSWER * before)) == ANSWER * before
         try:
-            tls.send_pieces(sock, pieces, until, acked=False)
+            if answered:
+                tls.send_all_pieces(sock, pieces, until)
+            else:
+                tls.send_pieces(sock, pieces, until, acked=False)
         except (ConnectionResetError, BrokenPipeError):
             reset = True
         data, end = tls.read_to_end(sock)
@@ -64,10 +71,9 @@ def judged(t, server, reason, parts, before=0, cuts=()):
     good, behind = parts
     flight = good + behind
     where = f"{flight[:300]!r} {cuts} behind {before} requests"
-    # who sends byte by byte stops at an answer
-    answered = good if behind and reason != "ok" and len(cuts) < len(flight) - 1 else flight
-    with server.listening([*[len(PLAIN)] * before, len(answered)]):
-        data, end = exchange(t, tls.cut(flight, *cuts), before)
+    answered = bool(behind) and reason != "ok"
+    with server.listening([*[len(PLAIN)] * before, len(good if answered else flight)], answered):
+        data, end = exchange(t, tls.cut(flight, *cuts), before, answered)
     server.due[reason] += 1
     got = server.got[before:]
     if reason == "ok":

@@ -160,6 +160,14 @@ def in_pieces(data, size):
     return [data[i:i + size] for i in range(0, len(data), size)]
 
 
+def send_all_pieces(sock, pieces, until):
+    """The same, whatever the peer says meanwhile."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for piece in pieces:
+        sock.sendall(piece)
+        until(lambda: _queued(sock, SIOCOUTQNSD) == 0, 20, "a segment has left")
+
+
 def cut(data, *places):
     """data in pieces, cut at the given offsets."""
     edges = [0, *places, len(data)]
