@@ -492,7 +492,7 @@ def no_port_for_the_upstream(t):
 RING_EVENTS = 4096  # of bpf/sluice.bpf.c
 
 
-@test(core=True, modes=("on",), ini=MANY, seconds=120)
+@test(modes=("on",), ini=MANY, seconds=120)
 def lost_events_hang_nobody(t):
     """
     The worker stands still while more is denied than its ring has room for; what the others have to
