@@ -185,14 +185,15 @@ def record_is_free_when_nothing_is_left_to_tell_of_it(t):
     assert late.records() == 3 * RECORDS, late.records()
 
 
-@test(core=True, modes=(None,), daemon=False, seconds=60)
+@test(modes=(None,), daemon=False, seconds=60)
 def connections_without_a_record_are_served_in_user_space(t):
     """A worker that does not come to its ring has its records resting, until there are no more."""
     late = Late(t, FEW)
     with contextlib.ExitStack() as stack:
         stack.callback(late.unsay, "ring")
         late.say("ring")
-        first, _, _ = late.open(stack)  # in the map, so that its denial is an event
+        first, _, _ = late.open(stack)
+        t.until(lambda: t.sluice.stats()["flows_kernel"] == 1, 10, "its denial will be an event")
         first.sendall(DENIED)
         ends(t, first)
         for _ in range(RECORDS):
