@@ -313,8 +313,8 @@ void answers_expect(struct answers *a, bool head, unsigned upgrade)
 		return;
 	}
 	a->heads |= (uint64_t)head << a->waiting;
-	a->grants |= (uint64_t)(upgrade == ANSWERS_UPGRADE_MAY) << a->waiting;
-	a->nevers |= (uint64_t)(upgrade == ANSWERS_UPGRADE_NEVER) << a->waiting;
+	a->grants |= (uint64_t)(upgrade == HTTP_UPGRADE_OTHER) << a->waiting;
+	a->nevers |= (uint64_t)(upgrade == HTTP_UPGRADE_NEVER) << a->waiting;
 	a->waiting++;
 }
 

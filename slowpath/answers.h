@@ -28,13 +28,6 @@
 #define ANSWERS_VALUE_MAX 18   /* bytes of a length or a coding: see http_short() */
 #define ANSWERS_SKIP_ALL UINT64_MAX
 
-/* What a request asks of another protocol. */
-enum answers_upgrade {
-	ANSWERS_UPGRADE_NONE,
-	ANSWERS_UPGRADE_MAY,   /* a 101 may grant it */
-	ANSWERS_UPGRADE_NEVER, /* nobody may: h2c, TLS */
-};
-
 enum answers_word {
 	ANSWERS_GO_ON,	  /* all of it was looked at */
 	ANSWERS_SWITCHED, /* what follows, both ways, is another protocol */
@@ -72,7 +65,7 @@ struct answers {
 	};
 };
 
-/* One more request is let go up, before its first byte is written. upgrade: ANSWERS_UPGRADE_*. */
+/* One more request is let go up, before its first byte is written. upgrade: HTTP_UPGRADE_*. */
 void answers_expect(struct answers *a, bool head, unsigned upgrade);
 /*
  * The server's next bytes, before they are carried.

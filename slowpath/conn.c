@@ -692,7 +692,7 @@ bool conn_bad_again(struct conn *c)
 /* ---- who owns the verdict ---- */
 
 /*
- * The one place where user space begins to judge. It must own the verdict: without the kernel path it
+ * The one place where user space begins to judge; the caller sets the judge up. It must own the verdict: without the kernel path it
  * always does, with it the record says so, which the program changes or user space takes over.
  */
 static bool begin_judging(struct conn *c)
@@ -704,7 +704,6 @@ static bool begin_judging(struct conn *c)
 		conn_close(c, REASON_LIMIT, true);
 		return false;
 	}
-	judge_init(c->judge);
 	return true;
 }
 
@@ -796,14 +795,15 @@ static bool is_ours_to_judge(struct conn *c)
 /* What is known by now? */
 static void look_for_verdict(struct conn *c)
 {
-	if (!c->judge && is_ours_to_judge(c) && !begin_judging(c))
-		return;
+	if (!c->judge && is_ours_to_judge(c)) {
+		if (!begin_judging(c))
+			return;
+		judge_init(c->judge);
+	}
 	if (c->judge)
 		look_at_first(c);
-	else if (kernel_has_judged(c) && flow_state(c->rec) == FLOW_DENY)
-		deny_as_kernel(c);
 	else if (kernel_has_judged(c))
-		allow_as_kernel(c);
+		flow_state(c->rec) == FLOW_DENY ? deny_as_kernel(c) : allow_as_kernel(c);
 }
 
 /* ---- events ---- */

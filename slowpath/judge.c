@@ -155,10 +155,9 @@ static bool take_name(struct judge *j, struct rd raw)
 	return true;
 }
 
-static int named(struct judge *j, size_t held, enum judge_state next)
+static int named(struct judge *j, size_t held)
 {
 	j->held = held;
-	j->next = next;
 	return JUDGE_NAMED;
 }
 
@@ -196,7 +195,7 @@ static int feed_hello(struct judge *j, const uint8_t *data, size_t len)
 	j->missing = !h.has_name;
 	if (first && h.has_name && !take_name(j, h.name))
 		return bad(j, REASON_BAD_NAME);
-	return named(j, used, first ? JUDGE_RECORDS : JUDGE_OPAQUE); /* there is no third */
+	return named(j, used);
 }
 
 /* ---- TLS records after the hello ---- */
@@ -311,7 +310,7 @@ static int feed_head(struct judge *j, const uint8_t *data, size_t len)
 		return JUDGE_BAD;
 	j->left = j->request.body_len;
 	http_chunks_init(&j->chunks);
-	return named(j, j->request.used, JUDGE_HEAD);
+	return named(j, j->request.used);
 }
 
 static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
@@ -467,7 +466,10 @@ enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, siz
 
 size_t judge_go_on(struct judge *j)
 {
-	j->state = j->proto == PROTO_HTTP ? after_head(j) : j->next;
+	if (j->proto == PROTO_HTTP)
+		j->state = after_head(j);
+	else
+		j->state = j->state == JUDGE_FIRST ? JUDGE_RECORDS : JUDGE_OPAQUE; /* no third hello */
 	return j->held;
 }
 

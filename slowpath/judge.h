@@ -73,7 +73,6 @@ struct judge {
 	size_t matched;		/* HTTP: bytes of that part */
 
 	size_t held; /* bytes of the flight just named, cleared by judge_go_on() */
-	enum judge_state next;
 };
 
 void judge_init(struct judge *j);

@@ -179,9 +179,9 @@ static struct answers begin(const char *asked)
 
 	for (; *asked; asked++)
 		answers_expect(&a, *asked == 'h',
-			       *asked == 'w' ? ANSWERS_UPGRADE_MAY :
-			       *asked == 'c' ? ANSWERS_UPGRADE_NEVER :
-					       ANSWERS_UPGRADE_NONE);
+			       *asked == 'w' ? HTTP_UPGRADE_OTHER :
+			       *asked == 'c' ? HTTP_UPGRADE_NEVER :
+					       HTTP_UPGRADE_NONE);
 	return a;
 }
 
@@ -339,20 +339,20 @@ static void test_requests(void)
 	size_t used;
 
 	for (int i = 0; i < 1000; i++) {
-		answers_expect(&a, i & 1, ANSWERS_UPGRADE_NONE);
+		answers_expect(&a, i & 1, HTTP_UPGRADE_NONE);
 		CHECK(!answers_between(&a));
 		feed_text(&a, i & 1 ? FIVE : FIVE "hello", &used);
 		CHECK(answers_between(&a));
 	}
 	for (int i = 0; i < ANSWERS_WAITING_MAX; i++)
-		answers_expect(&a, i % 3 == 0, ANSWERS_UPGRADE_NONE);
+		answers_expect(&a, i % 3 == 0, HTTP_UPGRADE_NONE);
 	for (int i = 0; i < ANSWERS_WAITING_MAX; i++) {
 		CHECK(!answers_between(&a));
 		feed_text(&a, i % 3 == 0 ? FIVE : FIVE "hello", &used);
 	}
 	CHECK(answers_between(&a));
 	for (int i = 0; i < ANSWERS_WAITING_MAX + 1; i++)
-		answers_expect(&a, false, ANSWERS_UPGRADE_NONE);
+		answers_expect(&a, false, HTTP_UPGRADE_NONE);
 	for (int i = 0; i < ANSWERS_WAITING_MAX + 1; i++)
 		feed_text(&a, FIVE "hello", &used);
 	CHECK(!answers_between(&a) && answers_skippable(&a) == ANSWERS_SKIP_ALL);
