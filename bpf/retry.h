@@ -164,7 +164,6 @@ struct tls_follow {
 	__u32 left;  /* bytes of the record that may still travel on */
 	__u32 early; /* bytes of records so far */
 	__u32 data;  /* 1: application data was among them */
-	__u32 pad;
 };
 
 /*

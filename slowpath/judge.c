@@ -514,11 +514,10 @@ bool judge_answered(struct judge *j, const uint8_t *data, size_t len)
 /* A request whose body goes wrong is itself what is denied: the page is its answer. */
 static bool http_between(const struct judge *j, bool ended)
 {
-	unsigned missing = answers_missing(&j->answers);
+	const struct answers *a = &j->answers;
+	bool is_last = j->state == JUDGE_CHUNKS && answers_missing(a) == 1;
 
-	if (answers_open(&j->answers))
-		return false;
-	return ended || missing == 0 || (j->state == JUDGE_CHUNKS && missing == 1);
+	return answers_between(a) || (!answers_open(a) && (ended || is_last));
 }
 
 bool judge_waits(const struct judge *j)

@@ -14,15 +14,10 @@
  * bytes of an answer in pieces of N, -aN puts N warning alerts before them. Ends with its standard
  * input.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,7 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tests/net/listener.h"
+#include "tests/net/tls_server.h"
 
 #define THREADS 64
 #define PATIENCE_S 30 /* with a client that says nothing more */
@@ -56,15 +51,6 @@ static const uint8_t retry_random[32] = {
 	0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
 	0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 };
-static SSL_CTX *ctx;
-static int listener;
-
-static _Noreturn void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
 /* ---- what OpenSSL does ---- */
 
 static unsigned option(const char *name, const char *key)
@@ -192,7 +178,7 @@ static void bear_witness(struct visit *v, char **events)
 	free(*events);
 }
 
-static void serve(int fd)
+static void serve(SSL_CTX *ctx, int fd)
 {
 	struct timeval patience = { .tv_sec = PATIENCE_S };
 	struct visit v = { .fd = fd, .ssl = SSL_new(ctx), .digest = EVP_MD_CTX_new() };
@@ -218,54 +204,17 @@ static void serve(int fd)
 	close(fd);
 }
 
-static void *serve_all(void *arg)
+static void set_up(SSL_CTX *ctx)
 {
-	int fd;
-
-	for (;;) {
-		fd = accept(listener, NULL, NULL);
-		if (fd < 0)
-			die("accept");
-		serve(fd);
-	}
-	return arg;
-}
-
-/* ---- the start ---- */
-
-static void set_up_tls(const char *cert, const char *key)
-{
-	ctx = SSL_CTX_new(TLS_server_method());
-	if (!ctx || SSL_CTX_use_certificate_file(ctx, cert, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_set1_groups_list(ctx, "X25519") != 1)
-		die("certificate");
+	if (SSL_CTX_set1_groups_list(ctx, "X25519") != 1)
+		die("groups");
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
 	SSL_CTX_set_msg_callback(ctx, on_message);
-	SSL_CTX_set_min_proto_version(ctx, 0);
-	SSL_CTX_set_security_level(ctx, 0);
 }
 
 int main(int argc, char **argv)
 {
-	struct pollfd in = { .fd = STDIN_FILENO };
-	pthread_t thread;
+	struct tls_server s = { .name = "witness", .threads = THREADS, .set_up = set_up, .serve = serve };
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: witness ADDRESS PORT CERTIFICATE KEY\n");
-		return 2;
-	}
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	signal(SIGPIPE, SIG_IGN); /* a client that has gone is no reason to end */
-	set_up_tls(argv[3], argv[4]);
-	listener = listener_open(argv[1], atoi(argv[2]));
-	if (listener < 0)
-		die(argv[1]);
-	for (int i = 0; i < THREADS; i++)
-		if (pthread_create(&thread, NULL, serve_all, NULL) != 0)
-			die("thread");
-	puts("ready");
-	poll(&in, 1, -1);
-	fflush(stdout);
-	_exit(0);
+	return tls_server_main(&s, argc, argv);
 }

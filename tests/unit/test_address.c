@@ -333,23 +333,38 @@ static bool becomes(struct event_base *base, const struct conf *conf, const char
 	return refused(conf, text) == want;
 }
 
+/* Where we may make and take away addresses. false: not as root. */
+static bool in_own_network(void)
+{
+	bool made = unshare(CLONE_NEWNET) == 0;
+
+	CHECK(made || geteuid() != 0);
+	return made;
+}
+
+/* Reads what is own, and follows it on a loop. */
+static struct event_base *follow_own(void)
+{
+	struct event_base *base = event_base_new();
+	char err[200] = "";
+
+	CHECK(own_open(base, err, sizeof(err)) == 0);
+	CHECK_STR(err, "");
+	return base;
+}
+
 /* Addresses of this machine, in a network of its own; they come and go while we look. */
 static void test_own(void)
 {
 	struct conf none = { .private_networks = { NULL, 0 } };
-	struct event_base *base = event_base_new();
-	char err[200] = "";
+	struct event_base *base;
 
-	if (unshare(CLONE_NEWNET) != 0) {
-		CHECK(geteuid() != 0);
-		event_base_free(base);
+	if (!in_own_network())
 		return;
-	}
 	command("ip link set lo up && ip addr add 8.8.8.8/32 dev lo && "
 		"ip link add v0 type veth peer name v1 && "
 		"ip addr add 8.8.4.4/32 peer 8.8.4.5 dev v0 && ip addr add 2600::1/128 dev lo");
-	CHECK(own_open(base, err, sizeof(err)) == 0);
-	CHECK_STR(err, "");
+	base = follow_own();
 	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.8.4.4") && refused(&none, "2600::1"));
 	CHECK(!refused(&none, "8.8.4.5") && !refused(&none, "8.8.8.9"));
 	CHECK(!refused(&none, "2600::2"));
@@ -378,14 +393,10 @@ static void test_own(void)
 static void test_own_routes(void)
 {
 	struct conf none = { .private_networks = { NULL, 0 } };
-	struct event_base *base = event_base_new();
-	char err[200] = "";
+	struct event_base *base;
 
-	if (unshare(CLONE_NEWNET) != 0) {
-		CHECK(geteuid() != 0);
-		event_base_free(base);
+	if (!in_own_network())
 		return;
-	}
 	command("ip link set lo up && ip route add local 8.8.0.0/16 dev lo && "
 		"ip route add local 8.8.8.0/24 dev lo && "
 		"ip route add local 8.9.0.0/24 dev lo table 77 && "
@@ -394,7 +405,7 @@ static void test_own_routes(void)
 		"ip -6 route add local 2600:1::/48 dev lo table 77 && "
 		"ip -6 route add local ::/0 dev lo table 78 && "
 		"ip -6 route add anycast 2600:2::/128 dev lo");
-	CHECK(own_open(base, err, sizeof(err)) == 0);
+	base = follow_own();
 	CHECK(refused(&none, "8.8.0.0") && refused(&none, "8.8.255.255"));
 	CHECK(refused(&none, "8.8.8.8") && refused(&none, "8.8.9.0"));
 	CHECK(!refused(&none, "8.7.255.255") && !refused(&none, "8.10.0.1"));
