@@ -117,6 +117,7 @@ class Sluice:
         self.wrap = list(wrap)
         self.log = AccessLog(lab.path("access.log"))
         self.process = None
+        self.launched = []  # also those that were replaced, and may still have connections
         self.write(text)
         if start:
             self.start()
@@ -149,6 +150,7 @@ class Sluice:
                                           env={**os.environ, **SANITIZER, **(env or {}),
                                                **(TRACED if "strace" in "".join(self.wrap[:1]) else {})},
                                           **options)
+        self.launched.append(self.process)
         return self
 
     def start(self):
@@ -200,9 +202,9 @@ class Sluice:
         assert not os.path.exists(self.socket), "the control socket is there after the end"
 
     def kill(self):
-        if self.process:
-            self.lab.processes.stop(self.process, signal.SIGKILL)
-            self.process = None
+        for process in self.launched:
+            self.lab.processes.stop(process, signal.SIGKILL)
+        self.process, self.launched = None, []
 
     def signal(self, number):
         self.process.send_signal(number)
