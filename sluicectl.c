@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "slowpath/control.h"
+#include "slowpath/control/control.h"
 
 #ifndef DEFAULT_CONTROL
 #define DEFAULT_CONTROL "/run/sluice/control.sock"

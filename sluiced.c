@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The daemon's command line; what it does is in slowpath/daemon.c.
+// The daemon's command line; what it does is in slowpath/daemon/daemon.c.
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "slowpath/daemon.h"
+#include "slowpath/daemon/daemon.h"
 
 static int usage(FILE *to, int status)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/name.h"
+#include "bpf/wire/name.h"
 #include "common/cleanup.h"
 #include "conf/foreign.h"
 #include "conf/lines.h"

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bpf/name.h"
+#include "bpf/wire/name.h"
 
 #define DIGITS "0123456789"
 #define ADDRESS_MAX 64 /* of an address with brackets and port */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "bpf/abi.h"
+#include "bpf/abi/name.h"
 #include "conf/conf.h"
 
 struct word {

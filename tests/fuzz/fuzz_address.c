@@ -8,7 +8,7 @@
 
 #include "conf/conf.h"
 #include "conf/value.h"
-#include "slowpath/address.h"
+#include "slowpath/address/address.h"
 
 #define TEXT_MAX 200
 

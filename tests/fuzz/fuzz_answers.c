@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "slowpath/answers.h"
+#include "slowpath/judge/answers.h"
 
 #define FRONT 4
 

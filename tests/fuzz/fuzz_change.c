@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/name.h"
-#include "slowpath/change_file.h"
+#include "bpf/wire/name.h"
+#include "slowpath/daemon/change_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "bpf/loop.h"
-#include "slowpath/chunks.h"
+#include "bpf/wire/loop.h"
+#include "slowpath/judge/chunks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

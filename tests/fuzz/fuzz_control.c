@@ -14,10 +14,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "bpf/name.h"
-#include "slowpath/control.h"
-#include "slowpath/filter.h"
-#include "slowpath/question.h"
+#include "bpf/wire/name.h"
+#include "slowpath/control/control.h"
+#include "slowpath/report/selection.h"
+#include "slowpath/daemon/explain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,12 +27,12 @@ static unsigned requests;
 
 static void check_question(const char *client, char *name)
 {
-	struct question q;
+	struct explain_question q;
 	uint8_t again[NAME_BUF];
 	uint32_t len, numeric;
 	struct rd in;
 
-	if (question_parse(client, name, &q))
+	if (explain_parse(client, name, &q))
 		return;
 	if (q.port == 0 || q.client.bits != 128)
 		abort();
@@ -44,33 +44,33 @@ static void check_question(const char *client, char *name)
 		abort();
 }
 
-/* A filter that was taken holds what it says, and selects the name that it was given. */
+/* A selection that was taken holds what it says, and selects the name that it was given. */
 static void check_filter(int argc, char **argv, unsigned may)
 {
-	struct filter f;
+	struct selection f;
 	char err[200] = "", below[NAME_BUF + 2];
 	uint8_t again[NAME_BUF];
 	uint32_t len, numeric;
 	struct rd in;
 
-	if (filter_parse(argc, argv, may, &f, err, sizeof(err)) != 0) {
+	if (selection_parse(argc, argv, may, &f, err, sizeof(err)) != 0) {
 		if (!err[0] || strchr(err, '\n'))
 			abort();
 		return;
 	}
-	if (f.has & ~may || !(f.has & FILTER_LIMIT) != !f.limit ||
-	    !(f.has & FILTER_SORT) != !f.sort)
+	if (f.has & ~may || !(f.has & SELECT_LIMIT) != !f.limit ||
+	    !(f.has & SELECT_SORT) != !f.sort)
 		abort();
-	if (!(f.has & FILTER_NAME))
+	if (!(f.has & SELECT_NAME))
 		return;
 	rd_init(&in, (const uint8_t *)f.name, (uint32_t)f.len);
 	if (name_normalise(in, again, &len, &numeric) != PARSE_OK || len != f.len ||
 	    memcmp(again, f.name, len) != 0)
 		abort();
 	snprintf(below, sizeof(below), "x.%s", f.name);
-	if (filter_has_name(&f, f.name, f.len) != (f.kind != NAME_BELOW) ||
-	    filter_has_name(&f, below, f.len + 2) != (f.kind != NAME_HOST) ||
-	    filter_has_name(&f, f.name, f.len - 1))
+	if (selection_has_name(&f, f.name, f.len) != (f.kind != NAME_BELOW) ||
+	    selection_has_name(&f, below, f.len + 2) != (f.kind != NAME_HOST) ||
+	    selection_has_name(&f, f.name, f.len - 1))
 		abort();
 }
 
@@ -79,7 +79,7 @@ static void check_top(int argc, char **argv)
 	struct top_question q;
 	char err[200] = "";
 
-	if (filter_parse_top(argc, argv, &q, err, sizeof(err)) != 0) {
+	if (selection_parse_top(argc, argv, &q, err, sizeof(err)) != 0) {
 		if (!err[0] || strchr(err, '\n'))
 			abort();
 	} else if ((!q.names && !q.clients) || q.limit < 1 || q.limit > TOP_MOST) {
@@ -104,8 +104,8 @@ static enum control_result handle(void *arg, struct control_call *call)
 				abort();
 	}
 	evbuffer_add_printf(call->out, "%s", argv[0]);
-	check_filter(argc - 1, argv + 1, FILTER_FLOWS);
-	check_filter(argc - 1, argv + 1, FILTER_TAIL);
+	check_filter(argc - 1, argv + 1, SELECT_FLOWS);
+	check_filter(argc - 1, argv + 1, SELECT_TAIL);
 	check_top(argc - 1, argv + 1);
 	if (argc == 3)
 		check_question(argv[1], argv[2]);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/abi.h"
-#include "slowpath/deny.h"
+#include "bpf/abi/name.h"
+#include "slowpath/proxy/deny.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/hello.h"
-#include "bpf/http.h"
-#include "slowpath/judge.h"
+#include "bpf/wire/hello.h"
+#include "bpf/wire/http.h"
+#include "slowpath/judge/stream.h"
 #include "tests/fuzz/tls_repair.h"
 #include "tests/unit/openssl_hello.h"
 

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "slowpath/dns_tcp.h"
+#include "slowpath/dns/tcp.h"
 
 #define QUESTION_MAX 300
 #define ANSWER_MAX 4096

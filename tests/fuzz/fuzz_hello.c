@@ -3,7 +3,7 @@
 // neither may read past the end.
 #include <stdint.h>
 
-#include "bpf/hello.h"
+#include "bpf/wire/hello.h"
 #include "tests/fuzz/tls_repair.h"
 #include "tests/unit/openssl_hello.h"
 

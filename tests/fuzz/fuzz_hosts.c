@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "slowpath/address.h"
-#include "slowpath/hosts.h"
+#include "slowpath/address/address.h"
+#include "slowpath/dns/hosts.h"
 
 #define ADDRESSES 4
 

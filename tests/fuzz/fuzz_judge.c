@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/hello.h"
-#include "slowpath/judge.h"
+#include "bpf/wire/hello.h"
+#include "slowpath/judge/stream.h"
 #include "tests/fuzz/tls_repair.h"
 
 #define NAMES_MAX 8

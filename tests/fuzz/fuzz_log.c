@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/abi.h"
-#include "slowpath/log_line.h"
+#include "bpf/abi/name.h"
+#include "slowpath/report/log_line.h"
 
 #define SQUID_FIELDS 10
 

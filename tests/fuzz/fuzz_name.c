@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/name.h"
+#include "bpf/wire/name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

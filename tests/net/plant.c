@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/abi.h"
+#include "bpf/abi/policy.h"
 
 static int is_wanted(int fd, const char *name, struct bpf_map_info *info)
 {

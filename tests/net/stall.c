@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bpf/abi.h"
+#include "bpf/abi/flow.h"
 
 #define FILES 65536
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))

@@ -318,7 +318,7 @@ class Calls:
 
 # --- a stream without end -------------------------------------------------------------------
 
-MOST_READS = 200  # in one round of the loop: ROUNDS of slowpath/pump.c, for each way of the streams
+MOST_READS = 200  # in one round of the loop: ROUNDS of slowpath/proxy/pump.c, for each way of the streams
 
 
 @test(ini={"sluice.workers": "1"}, seconds=60)
@@ -336,7 +336,7 @@ def endless_streams_leave_others_their_turn(t):
 
 
 WAIT_WORDS = "new connections wait"
-RETRY_S = 0.1  # RESUME_MS of slowpath/worker.c
+RETRY_S = 0.1  # RESUME_MS of slowpath/proxy/worker.c
 
 
 @test(daemon=False, seconds=60)
@@ -489,7 +489,7 @@ def no_port_for_the_upstream(t):
 
 # --- events are lost ------------------------------------------------------------------------
 
-RING_EVENTS = 4096  # of bpf/sluice.bpf.c
+RING_EVENTS = 4096  # of bpf/splice.bpf.c
 
 
 @test(modes=("on",), ini=MANY, seconds=120)

@@ -170,7 +170,7 @@ def socket_that_another_process_holds_is_nobody_elses(t):
 
 
 FEW = {"sluice.max_connections": "16", "sluice.workers": "1"}
-RECORDS = 16 + 16 // 4 + 64  # records_for() of fastpath/load.c
+RECORDS = 16 + 16 // 4 + 64  # records_for() of fastpath/kernel/load.c
 DENIED = tls.handmade_hello(b"denied.test")
 MIB = 1 << 20
 

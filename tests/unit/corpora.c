@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/hello.h"
-#include "bpf/http.h"
-#include "slowpath/access_log.h"
-#include "slowpath/judge.h"
+#include "bpf/wire/hello.h"
+#include "bpf/wire/http.h"
+#include "slowpath/report/access_log.h"
+#include "slowpath/judge/stream.h"
 
 static const char *const words[] = { "ok", "more", "bad" };
 

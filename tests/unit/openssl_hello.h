@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/hello.h"
+#include "bpf/wire/hello.h"
 
 struct openssl_hello {
 	int reached; /* the callback was called */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel program's parsers behind a door that BPF_PROG_TEST_RUN can open (sk_skb has none):
 // test_kernel_parsers compares what they find with what the same code finds in user space.
-#include "bpf/sluice.bpf.c"
-#include "bpf/retry.h"
+#include "bpf/splice.bpf.c"
+#include "bpf/wire/retry.h"
 #include "tests/unit/parsers.h"
 
 struct {

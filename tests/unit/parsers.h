@@ -3,9 +3,9 @@
 #ifndef SLUICE_TESTS_UNIT_PARSERS_H
 #define SLUICE_TESTS_UNIT_PARSERS_H
 
-#include "bpf/abi.h"
-#include "bpf/loop.h"
-#include "bpf/retry.h"
+#include "bpf/abi/name.h"
+#include "bpf/wire/loop.h"
+#include "bpf/wire/retry.h"
 
 struct parsed {
 	__u32 hello, hello_used, max_version, sni_off, sni_end;

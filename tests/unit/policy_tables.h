@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tables that a test fills by itself, as bpf/verdict.h wants to be told of them. */
+/* Tables that a test fills by itself, as bpf/policy/verdict.h wants to be told of them. */
 #ifndef SLUICE_TESTS_UNIT_POLICY_TABLES_H
 #define SLUICE_TESTS_UNIT_POLICY_TABLES_H
 
-#include "fastpath/table.h"
+#include "fastpath/policy/table.h"
 
 struct policy_tables {
 	struct table names, rules, changes;
@@ -30,6 +30,6 @@ static const struct bucket *policy_changes_at(const struct policy_tables *t, __u
 	return t->changes.at ? &t->changes.at[i] : NULL;
 }
 
-#include "bpf/verdict.h"
+#include "bpf/policy/verdict.h"
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The access log: both formats byte for byte, names that try to forge a line, a full disk,
 // reopening, more lines than a dead reader takes, a reader or syslog daemon that sleeps.
-#include "slowpath/access_log.h"
+#include "slowpath/report/access_log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bpf/abi.h"
+#include "bpf/abi/flow.h"
 #include "common/log.h"
 #include "tests/unit/test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Addresses: what is special, what is listed, how they are read and written.
-#include "slowpath/address.h"
+#include "slowpath/address/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "slowpath/own.h"
+#include "slowpath/address/own.h"
 #include "tests/unit/test.h"
 
 static struct in6_addr ip(const char *text)

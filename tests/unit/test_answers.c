@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Where answers end, and where nobody can tell: in one piece, in any two, and byte by byte.
-#include "slowpath/answers.h"
+#include "slowpath/judge/answers.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "slowpath/change_file.h"
+#include "slowpath/daemon/change_file.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 

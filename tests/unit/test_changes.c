@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "slowpath/server.h"
+#include "slowpath/daemon/server.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What makes a client, how many connections it may have, and that no choice of addresses fills one
 // place of the hash.
-#include "slowpath/clients.h"
+#include "slowpath/address/clients.h"
 
 #include <arpa/inet.h>
 

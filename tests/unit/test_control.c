@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The control socket against clients that do not behave. The daemon's loop and the clients
 // share this thread: a client's step, then turns of the loop until it has had its effect.
-#include "slowpath/control.h"
+#include "slowpath/control/control.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

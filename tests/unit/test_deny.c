@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The words of a refusal, byte for byte.
-#include "slowpath/deny.h"
+#include "slowpath/proxy/deny.h"
 
 #include <stdlib.h>
 
-#include "bpf/abi.h"
-#include "slowpath/log_line.h"
+#include "bpf/abi/flow.h"
+#include "slowpath/report/log_line.h"
 #include "tests/unit/test.h"
 
 static void check_http(const char *page, const char *name, unsigned reason, const char *body)

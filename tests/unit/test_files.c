@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What descriptors are set aside for what, and that no more pipes are lent than are left.
-#include "slowpath/files.h"
+#include "slowpath/proxy/files.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "slowpath/handover.h"
+#include "slowpath/daemon/handover.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // SipHash-2-4 against the vectors of its authors (key 00 01 .. 0f, input 00 01 .. n-1), and
 // that a value taken on the way does not disturb what follows.
-#include "bpf/hash.h"
+#include "bpf/wire/hash.h"
 #include "tests/unit/test.h"
 
 static const __u64 vectors[] = {

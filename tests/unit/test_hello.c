@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The ClientHello parser: what is refused, what is not there yet, and what may be a second hello.
-#include "bpf/hello.h"
+#include "bpf/wire/hello.h"
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The request-head parser: every rule from both sides. What two servers could read differently
 // must be refused.
-#include "bpf/rd.h"
+#include "bpf/wire/rd.h"
 
 /* Every look of the parser at a byte counts: that is the work it has. */
 static unsigned long looked;
@@ -15,8 +15,8 @@ static __u32 look_at(const struct rd *r, __u32 i)
 #undef rd_at
 #define rd_at(r, i) look_at(r, i)
 
-#include "bpf/http.h"
-#include "slowpath/chunks.h"
+#include "bpf/wire/http.h"
+#include "slowpath/judge/chunks.h"
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The slow path's judgement, fed in every way the bytes can come: what is cleared must be the
 // same however they are cut, and nothing is cleared before its name was allowed.
-#include "slowpath/judge.h"
+#include "slowpath/judge/stream.h"
 
 #include <stdlib.h>
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The parsers as the running kernel has verified, pruned and compiled them, against the same
 // code in user space. A kernel may load a program and yet have cut out of it what its verifier
-// wrongly thought dead (bpf/loop.h); only running it tells. Wants root.
+// wrongly thought dead (bpf/wire/loop.h); only running it tells. Wants root.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <pthread.h>
 #include <unistd.h>
 
-#include "bpf/hello.h"
-#include "bpf/http.h"
-#include "bpf/retry.h"
-#include "fastpath/table.h"
+#include "bpf/wire/hello.h"
+#include "bpf/wire/http.h"
+#include "bpf/wire/retry.h"
+#include "fastpath/policy/table.h"
 #include "tests/unit/parsers.h"
 #include "tests/unit/policy_tables.h"
 #include "tests/unit/sample.h"

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "slowpath/handover.h"
-#include "slowpath/listen.h"
+#include "slowpath/daemon/handover.h"
+#include "slowpath/proxy/listen.h"
 #include "tests/unit/test.h"
 
 #define PASSED_MAX 300

@@ -16,9 +16,9 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "slowpath/exposition.h"
-#include "slowpath/metrics.h"
-#include "slowpath/report.h"
+#include "slowpath/report/exposition.h"
+#include "slowpath/report/metrics_server.h"
+#include "slowpath/report/report.h"
 #include "tests/unit/test.h"
 
 #define MANY 2000

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One form for a name, and what is none.
-#include "bpf/name.h"
+#include "bpf/wire/name.h"
 #include "tests/unit/test.h"
 
 static int normalise(const char *in, size_t len, char *out, __u32 *numeric)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "fastpath/policy.h"
-#include "fastpath/table.h"
+#include "fastpath/policy/policy.h"
+#include "fastpath/policy/table.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 

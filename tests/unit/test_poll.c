@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What is told of sockets, and that nothing is told of one that was closed, be it still there.
-#include "slowpath/poll.h"
+#include "slowpath/proxy/poll.h"
 
 #include <string.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Who may have a record, and when again.
-#include "fastpath/pool.h"
+#include "fastpath/kernel/pool.h"
 
 #include "tests/unit/test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel floor, and reading a version out of what distributions print.
-#include "fastpath/fastpath.h"
+#include "fastpath/kernel/internal.h"
 #include "tests/unit/test.h"
 
 static void floors(void)

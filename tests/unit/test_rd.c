@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The bounded reader: what is short is bad, empty, and stays so.
-#include "bpf/rd.h"
+#include "bpf/wire/rd.h"
 #include "tests/unit/test.h"
 
 static const __u8 bytes[] = { 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x00, 0x02, 0xaa, 0xbb };

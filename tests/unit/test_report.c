@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What `explain` and `top` print, as text and as JSON.
-#include "slowpath/report.h"
+#include "slowpath/report/report.h"
 
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 
-#include "slowpath/filter.h"
-#include "slowpath/top.h"
+#include "slowpath/report/selection.h"
+#include "slowpath/report/top.h"
 #include "tests/unit/test.h"
 
 static char text[8192];

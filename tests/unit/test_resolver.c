@@ -2,7 +2,7 @@
 // The resolver against name servers of our own, UDP and TCP, in the same loop. What a server
 // does is in the name it is asked for. Time passes by resolver_clock_skew_ms, or not at all;
 // only silence of a server costs real seconds.
-#include "slowpath/resolver.h"
+#include "slowpath/dns/resolver.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a server's first answer is, and what a client may say behind its hello by then. Each stream in
 // all pairs of pieces.
-#include "bpf/retry.h"
+#include "bpf/wire/retry.h"
 
 #include "tests/unit/test.h"
 

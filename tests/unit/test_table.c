@@ -3,8 +3,8 @@
 // that is too full says so.
 #include <errno.h>
 
-#include "bpf/table.h"
-#include "fastpath/table.h"
+#include "bpf/policy/buckets.h"
+#include "fastpath/policy/table.h"
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 

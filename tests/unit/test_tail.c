@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Those who follow, through a real control socket: who is told what, in which form, in which order,
 // and what a slow one or one that leaves costs the others.
-#include "slowpath/tail.h"
+#include "slowpath/report/tail.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bpf/abi/reason.h"
 #include "tests/unit/test.h"
 
 static struct event_base *base;
@@ -23,11 +24,11 @@ static char path[100];
 
 static enum control_result handle(void *arg, struct control_call *call)
 {
-	struct filter f;
+	struct selection f;
 	char err[200];
 
 	(void)arg;
-	if (filter_parse(call->argc - 1, call->argv + 1, FILTER_TAIL, &f, err, sizeof(err)) == 0)
+	if (selection_parse(call->argc - 1, call->argv + 1, SELECT_TAIL, &f, err, sizeof(err)) == 0)
 		return tail_follow(call, &f);
 	evbuffer_add_printf(call->out, "%s", err);
 	return CONTROL_ERROR;

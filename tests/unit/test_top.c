@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The guarantees of the header, against exact counts of the same denials.
-#include "slowpath/top.h"
+#include "slowpath/report/top.h"
 
 #include <stdlib.h>
 

@@ -5,9 +5,10 @@
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 
-#include "bpf/abi.h"
-#include "bpf/hash.h"
-#include "fastpath/table.h"
+#include "bpf/abi/name.h"
+#include "bpf/abi/policy.h"
+#include "bpf/wire/hash.h"
+#include "fastpath/policy/table.h"
 #include "tests/unit/policy_tables.h"
 
 #define NAMES 12

@@ -12,7 +12,7 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
-#include "slowpath/watch.h"
+#include "slowpath/daemon/watch.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 

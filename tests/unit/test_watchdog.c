@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // When a worker counts as stuck, and how often it has to say that it is not.
-#include "slowpath/watchdog.h"
+#include "slowpath/daemon/watchdog.h"
+
+#include "slowpath/proxy/worker.h"
 #include "tests/unit/test.h"
 
 static void stuck(void)
@@ -9,7 +11,7 @@ static void stuck(void)
 	CHECK(!watchdog_stuck(1500, 1000, 500));
 	CHECK(watchdog_stuck(1501, 1000, 500));
 	CHECK(!watchdog_stuck(1000, 1001, 500)); /* it turned after we had looked at the clock */
-	CHECK(!watchdog_stuck(1000, WATCHDOG_ENDED, 500));
+	CHECK(!watchdog_stuck(1000, WORKER_ENDED, 500));
 	CHECK(watchdog_stuck(UINT64_MAX, 0, 500));
 }
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The policy: what struct conf says, compiled so that a verdict costs one look-up a label. The
+ * tables are the same on both sides of the kernel boundary and so is the code that walks them
+ * (bpf/policy/verdict.h); here is the user-space copy, from which fastpath/ fills the kernel's maps.
+ *
+ * How it is compiled. Every name has two sets of rules, `here` (the name itself) and `below`
+ * (names under it). A set is the list of (rule, allow or deny, exactness) that speak there;
+ * equal lists share one number, so there are few sets however many names. A table then says
+ * for each (set, group, port class) which rule decides:
+ *   - the name itself: NAME_HOST entries before NAME_TREE entries (more specific);
+ *   - a rule for a named group before one for all; at the same, deny before allow;
+ *   - a deny on trial (enforce = no) changes nothing of that: it is in the row only where the other
+ *     rules of the set allow, or say nothing;
+ *   - VERDICT_NONE where no rule of the set covers that group and port.
+ * Ports that all rules treat alike form a class; class 0 is "not named in this set". A set has
+ * a row for a named group only if one of its rules names that group, and then for every class
+ * of the set and class 0, with the rules for `all` folded in.
+ *
+ * A policy is immutable after policy_new(), but for its hits, and may be read from any thread.
+ * Reference counted.
+ */
+#ifndef SLUICE_FASTPATH_POLICY_POLICY_H
+#define SLUICE_FASTPATH_POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi/name.h"
+#include "bpf/abi/policy.h"
+#include "conf/conf.h"
+
+struct policy;
+struct table;
+struct filter;
+
+struct policy_verdict {
+	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: said at run time */
+	bool allow;
+	bool report;   /* its rule has enforce = no and would deny what the others allow: to be let
+			  through and told */
+};
+
+/* An entry made at run time (sluicectl allow, deny). Goes before everything in the file. */
+struct policy_change {
+	char name[NAME_BUF]; /* normalised, without the prefix */
+	uint8_t kind;	     /* enum name_kind */
+	bool deny;
+	int64_t made, until; /* seconds since the epoch; until 0: for good */
+	uint32_t uid;	     /* who made it */
+};
+
+/*
+ * The same policy with these entries of run time in place of those it had; what is large is shared.
+ * Among them the most specific decides, at equal specificity deny beats allow. They are for every
+ * client and port. NULL: no memory, or more than CHANGES_MAX names (*err is -ENOMEM or -E2BIG).
+ */
+struct policy *policy_with_changes(const struct policy *p, const struct policy_change *at, size_t n,
+				   int *err);
+const struct policy_change *policy_changes(const struct policy *p, size_t *n);
+
+/* Takes conf over on success and frees it with the policy. NULL and a line in err if it cannot
+   be built; conf is the caller's still. */
+struct policy *policy_new(struct conf *conf, char *err, size_t err_len);
+const struct conf *policy_conf(const struct policy *p);
+/* policy_conf() for the caller to keep: it outlives the policy, without its rules then, and is to
+   be freed by conf_free() after the last reference to p and what was made of p. */
+struct conf *policy_keep_conf(struct policy *p);
+struct policy *policy_ref(struct policy *p);
+void policy_unref(struct policy *p); /* NULL is fine */
+
+/* The group of the client with the longest matching prefix; GROUP_ALL if none. */
+uint32_t policy_group(const struct policy *p, const uint8_t addr[16]);
+const char *policy_group_name(const struct policy *p, uint32_t group);
+
+/* `name` is normalised (bpf/wire/name.h), len bytes. */
+struct policy_verdict policy_judge(const struct policy *p, uint32_t group, const uint8_t *name,
+				   size_t len, uint16_t port);
+
+/* Connections with no name: by destination address, longest prefix first, then as for names.
+   Without a matching entry: denied, whatever the default. */
+struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
+					const uint8_t addr[16], uint16_t port);
+
+/* The name of rule number `rule` (from 1); "default" for 0, "runtime" for RULE_RUNTIME; "-" for one
+   that is not there. */
+const char *policy_rule_name(const struct policy *p, uint32_t rule);
+size_t policy_rules(const struct policy *p); /* how many rules there are */
+
+/* How often a rule has decided: 0 is the default, 1 and up are the rules in the order of the file,
+   RULE_RUNTIME is what was said at run time. Counted by whoever applies a verdict, from any thread;
+   a number that is no rule's counts nothing. Policies that differ only in changes share them. */
+uint64_t policy_hits(const struct policy *p, uint32_t rule);
+void policy_hit(struct policy *p, uint32_t rule, uint64_t times);
+/* Those of the policy before, which nobody counts in any more, by the names of rules. 0 or -ENOMEM:
+   they are not there then. */
+int policy_inherit_hits(struct policy *p, const struct policy *old);
+
+/* Where the entry that decided stands, for `explain`: "file:line", and the entry as written,
+   "file:line: .example.com"; "runtime: .example.com" for one that was made at run time. 0, or
+   -ENOENT when no entry did (the default). */
+int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
+		   uint16_t port, char *where, size_t where_len);
+int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t addr[16],
+			uint16_t port, char *where, size_t where_len);
+
+/* ---- for fastpath/ alone: the tables, to be copied into maps ---- */
+
+const struct policy_head *policy_head(const struct policy *p);
+void policy_set_serial(struct policy *p, uint32_t serial); /* before others see it */
+size_t policy_names(const struct policy *p); /* distinct names */
+const struct table *policy_names_table(const struct policy *p);
+const struct table *policy_rules_table(const struct policy *p);
+const struct filter *policy_filter(const struct policy *p);
+const struct bucket *policy_changes_table(const struct policy *p); /* CHANGES_BUCKETS; NULL: none */
+const uint16_t *policy_port_classes(const struct policy *p); /* 65536 of them, by port */
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tells the service manager that we live, as often as it wants to hear it, and only while every
+ * worker's loop turns. The main loop proves itself by running this.
+ */
+#ifndef SLUICE_SLOWPATH_DAEMON_WATCHDOG_H
+#define SLUICE_SLOWPATH_DAEMON_WATCHDOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event_base;
+struct watchdog;
+struct worker;
+
+/* Whether a loop that turned at seen_ms has stood still for longer than limit_ms. */
+bool watchdog_stuck(uint64_t now_ms, uint64_t seen_ms, uint64_t limit_ms);
+/* How often a worker has to say that it lives (struct shared), 0 if nobody asks. */
+unsigned watchdog_tick_ms(uint64_t usec);
+
+/* For workers that run. usec: what the manager waits at most; 0: *out is NULL. 0 or -errno. */
+int watchdog_open(struct watchdog **out, struct event_base *base, struct worker *workers,
+		  unsigned n_workers, uint64_t usec);
+void watchdog_close(struct watchdog *w); /* NULL is fine */
+
+#endif

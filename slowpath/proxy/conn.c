@@ -1,0 +1,1185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The life of a connection: accept, verdict, destination, connect, carry, end. Each step either
+// starts the next or waits for one event; every way out is conn_close() or conn_deny().
+#include "slowpath/proxy/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "slowpath/address/address.h"
+#include "slowpath/proxy/deny.h"
+#include "slowpath/report/tail.h"
+#include "slowpath/report/top.h"
+
+#define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
+#define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
+
+static void connect_next(struct conn *c, unsigned last_failure);
+
+static const struct conf *conf(const struct conn *c)
+{
+	return policy_conf(c->w->policy);
+}
+
+/* By name: the number means something else after a reload. */
+static void set_rule(struct conn *c, uint32_t rule)
+{
+	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->w->policy, rule));
+}
+
+static void rule_decided(struct conn *c, uint32_t rule)
+{
+	set_rule(c, rule);
+	policy_hit(c->w->policy, rule, 1);
+}
+
+static void set_timer(struct conn *c, uint64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	event_add(&c->timer, &tv);
+}
+
+/* ---- the record ---- */
+
+void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[SIDE_COUNT])
+{
+	for (int side = 0; side < SIDE_COUNT; side++) {
+		kernel[side] = c->rec ? flow_redirected(c->rec, side) : 0;
+		all[side] = c->lane[side].written + kernel[side];
+	}
+}
+
+/* "kernel": it gave the verdict and user space carried no more than the first flight. "user": it
+   had no part in it. */
+static const char *path_word(const struct conn *c)
+{
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], first = 0;
+
+	conn_bytes(c, all, kernel);
+	if (kernel[SIDE_CLIENT] + kernel[SIDE_UPSTREAM] == 0)
+		return !c->kernel_verdict ? "user" : c->connected ? "mixed" : "kernel";
+	if (c->rec && c->kernel_verdict)
+		first = c->first_flight;
+	return c->kernel_verdict && all[SIDE_UPSTREAM] == kernel[SIDE_UPSTREAM] &&
+			       all[SIDE_CLIENT] - kernel[SIDE_CLIENT] <= first ?
+		       "kernel" :
+		       "mixed";
+}
+
+/* What is known of it by now, as the access log has it. */
+static struct access_entry describe(const struct conn *c)
+{
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+	struct access_entry e = {
+		.duration_ms = clock_ms() - c->began_ms,
+		.client = c->client,
+		.dst = c->connected ? c->dst : c->original,
+		.connected = c->connected,
+		.group = policy_group_name(c->w->policy, c->group),
+		.name = c->name,
+		.port = c->original.port,
+		.proto = c->proto,
+		.allowed = c->allowed,
+		.enforced = c->enforced,
+		.reason = c->reason,
+		.rule = c->rule,
+		.path = path_word(c),
+		.requests = c->requests,
+	};
+
+	conn_bytes(c, all, kernel);
+	e.bytes_up = all[SIDE_CLIENT];
+	e.bytes_down = all[SIDE_UPSTREAM];
+	clock_gettime(CLOCK_REALTIME, &e.end);
+	return e;
+}
+
+/* A destination that failed has denied nobody anything. */
+static void count_denial(struct conn *c, const struct access_entry *e)
+{
+	char asked[ADDRESS_TEXT];
+
+	if (log_is_denied(e) && e->reason < REASON_UPSTREAM_REFUSED)
+		top_count(c->w->top, &c->client.ip,
+			  e->name[0] ? e->name : address_print(&c->original, false, asked),
+			  e->allowed, clock_ms());
+}
+
+static void write_log(struct conn *c)
+{
+	struct access_entry e;
+
+	if (c->logged)
+		return;
+	c->logged = true;
+	e = describe(c);
+	if (c->w->shared->log)
+		access_log_write(c->w->shared->log, &e);
+	count_denial(c, &e);
+	e.event = e.allowed ? "end" : "deny";
+	if (tail_listening())
+		tail_event(&e);
+}
+
+static void tell_open(const struct conn *c)
+{
+	struct access_entry e;
+
+	if (!tail_listening())
+		return;
+	e = describe(c);
+	e.event = "open";
+	tail_event(&e);
+}
+
+static void count_end(struct conn *c)
+{
+	struct stats *s = &c->w->stats;
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+
+	conn_bytes(c, all, kernel);
+	s->ended++;
+	s->reasons[c->reason]++;
+	*(c->allowed ? c->enforced ? &s->allowed : &s->reported : &s->denied) += 1;
+	s->bytes_up_kernel += kernel[SIDE_CLIENT];
+	s->bytes_down_kernel += kernel[SIDE_UPSTREAM];
+	s->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
+	s->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
+}
+
+void conn_info(const struct conn *c, struct flow_info *out)
+{
+	static const char *const states[] = { "hello", "resolve", "connect", "open", "closing" };
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+
+	memset(out, 0, sizeof(*out));
+	conn_bytes(c, all, kernel);
+	out->client = c->client;
+	out->dst = c->connected ? c->dst : c->original;
+	memcpy(out->name, c->name, c->name_len);
+	snprintf(out->group, sizeof(out->group), "%s", policy_group_name(c->w->policy, c->group));
+	snprintf(out->rule, sizeof(out->rule), "%s", c->rule);
+	out->state = states[c->state];
+	out->path = path_word(c);
+	out->proto = c->proto;
+	out->port = c->original.port;
+	out->bytes_up = all[SIDE_CLIENT];
+	out->bytes_down = all[SIDE_UPSTREAM];
+	out->age_ms = clock_ms() - c->began_ms;
+}
+
+/* ---- watching ---- */
+
+/*
+ * While user space carries, it is woken for what there is to read; for room only when it has
+ * waited for some. A socket from which the kernel carries must not be watched for reading: every
+ * redirected segment would wake us.
+ */
+enum { WATCH_USER = EPOLLIN | EPOLLPRI | EPOLLRDHUP, WATCH_KERNEL = EPOLLRDHUP };
+
+static int watch(struct conn *c, int side, uint32_t events)
+{
+	c->poll[side].owner = c;
+	c->poll[side].side = side;
+	return poll_watch(&c->w->poller, &c->poll[side], c->fd[side], events);
+}
+
+void conn_watch_room(struct conn *c, int side)
+{
+	uint32_t watched = c->poll[side].watched;
+
+	if (!(watched & EPOLLOUT))
+		watch(c, side, watched | EPOLLOUT);
+}
+
+/* ---- the end ---- */
+
+static void close_fd(struct conn *c, int side, bool reset)
+{
+	struct linger now = { .l_onoff = 1 };
+
+	if (c->fd[side] < 0)
+		return;
+	if (reset)
+		setsockopt(c->fd[side], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(c->fd[side]); /* takes it out of the map as well; never delete it there */
+	poll_closed(&c->w->poller, &c->poll[side]);
+	c->fd[side] = -1;
+}
+
+void conn_close(struct conn *c, unsigned why, bool reset)
+{
+	struct worker *w = c->w;
+
+	if (c->reason == REASON_OK)
+		c->reason = why;
+	if (c->query)
+		resolver_cancel(c->query);
+	event_del(&c->timer);
+	event_del(&c->retry);
+	close_fd(c, SIDE_UPSTREAM, reset);
+	close_fd(c, SIDE_CLIENT, reset);
+	write_log(c);
+	count_end(c);
+	pump_free(c);
+	if (c->flow != FLOW_NONE) {
+		w->shared->by_flow[c->flow] = NULL;
+		flow_give_back(w->shared->fp, w->index, c->flow);
+	}
+	if (c->counted)
+		clients_leave(w->shared->clients, &c->client_key);
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	free(c);
+	worker_conn_gone(w);
+}
+
+/* The answer's bytes; *owned is to be freed. NULL: a reset is the answer. */
+static const void *answer(struct conn *c, unsigned why, char **owned, size_t *len)
+{
+	*owned = NULL;
+	if (c->proto == PROTO_TLS && conf(c)->deny_tls == DENY_TLS_ALERT &&
+	    why < REASON_UPSTREAM_REFUSED && why != REASON_LIMIT) {
+		*len = DENY_TLS_LEN;
+		return deny_tls_alert;
+	}
+	if (c->proto == PROTO_HTTP)
+		*owned = deny_http(conf(c), c->name, why, len);
+	return *owned;
+}
+
+/* The client has LINGER_MS to take what it was told. */
+static void await_end(struct conn *c, unsigned why)
+{
+	shutdown(c->fd[SIDE_CLIENT], SHUT_WR);
+	write_log(c);
+	if (c->lane[SIDE_CLIENT].hup) {
+		conn_close(c, why, false);
+		return;
+	}
+	c->state = CONN_ANSWER;
+	set_timer(c, LINGER_MS);
+}
+
+/* Says the last words. */
+static void say(struct conn *c, unsigned why)
+{
+	const void *bytes;
+	char *owned;
+	size_t len = 0;
+	bool whole;
+
+	close_fd(c, SIDE_UPSTREAM, false);
+	bytes = answer(c, why, &owned, &len);
+	whole = bytes && send(c->fd[SIDE_CLIENT], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+				 (ssize_t)len;
+	free(owned);
+	if (whole)
+		await_end(c, why);
+	else
+		conn_close(c, why, true);
+}
+
+void conn_answer(struct conn *c)
+{
+	const struct lane *down = &c->lane[SIDE_UPSTREAM];
+
+	if (judge_between(c->judge, down->eof) && !down->len && !down->in_pipe) {
+		say(c, c->why_late);
+		return;
+	}
+	if (!down->eof || down->len || down->in_pipe) { /* cut off: not an end that looks whole */
+		conn_close(c, c->why_late, true);
+		return;
+	}
+	close_fd(c, SIDE_UPSTREAM, false);
+	await_end(c, c->why_late);
+}
+
+/*
+ * On an open connection nothing is said here. What was allowed goes up, its answers come down, and
+ * only where none of them is open something of ours may follow: pump() finds the place.
+ */
+static void deny_open(struct conn *c, unsigned why)
+{
+	struct lane *up = &c->lane[SIDE_CLIENT];
+
+	c->why_late = why;
+	up->eof = true;
+	up->len = up->cleared;
+	c->idle_bytes = c->lane[SIDE_UPSTREAM].written;
+	set_timer(c, LINGER_MS);
+	pump_retry(c);
+}
+
+/* As long as the server goes on answering what was allowed, it is waited for; then it is told that
+   nothing more comes, and waited for once more. */
+static void on_late_look(struct conn *c)
+{
+	uint64_t now = c->lane[SIDE_UPSTREAM].written;
+
+	if (now == c->idle_bytes && c->late_fin) {
+		conn_answer(c);
+		return;
+	}
+	c->late_fin = now == c->idle_bytes;
+	c->idle_bytes = now;
+	set_timer(c, LINGER_MS);
+	if (c->late_fin)
+		pump_retry(c);
+}
+
+void conn_deny(struct conn *c, unsigned why)
+{
+	c->reason = why;
+	c->allowed = false;
+	c->enforced = true;
+	if (c->query)
+		resolver_cancel(c->query);
+	c->query = NULL;
+	if (c->state == CONN_OPEN)
+		deny_open(c, why);
+	else
+		say(c, why);
+}
+
+/* true: enforce = no, for all or for the rule that denies, lets it through; the log says so. */
+static bool only_reported(struct conn *c, unsigned why)
+{
+	if (conf(c)->enforce && !(c->on_trial && why == REASON_POLICY))
+		return false;
+	c->reason = why;
+	c->enforced = false;
+	return true;
+}
+
+/* ---- connecting ---- */
+
+static void start_carrying(struct conn *c)
+{
+	event_del(&c->timer);
+	histogram_add(&c->w->stats.connect, clock_us() - c->allowed_us);
+	c->connected = true;
+	c->state = CONN_OPEN;
+	c->settled = !c->in_map[SIDE_CLIENT];
+	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS);
+	if (c->kernel_verdict)
+		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
+	tell_open(c);
+	if (!pump(c, SIDE_CLIENT))
+		return;
+	if (c->lane[SIDE_UPSTREAM].ready || c->lane[SIDE_UPSTREAM].hup)
+		pump(c, SIDE_UPSTREAM);
+}
+
+/*
+ * Most connections say a few words and end: for those, two sockets in the map cost more than
+ * they save. What was read from the upstream before counts as passed up.
+ */
+void conn_promote(struct conn *c)
+{
+	const struct lane *down = &c->lane[SIDE_UPSTREAM];
+
+	if (c->judge)
+		abort(); /* the kernel would carry what is not judged */
+	c->settled = true;
+	flow_set_carried(c->rec, SIDE_UPSTREAM, down->read, down->written);
+	if (flow_insert(c->w->shared->fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM]) != 0)
+		return;
+	c->in_map[SIDE_UPSTREAM] = true;
+	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_NOTHING);
+	flow_pair(c->rec);
+	watch(c, SIDE_CLIENT, WATCH_KERNEL);
+	watch(c, SIDE_UPSTREAM, WATCH_KERNEL);
+	flow_kick(c->fd[SIDE_UPSTREAM]);
+}
+
+int conn_socket_error(const struct conn *c, int side)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(c->fd[side], SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
+static unsigned connect_failure(int error)
+{
+	switch (error) {
+	case ETIMEDOUT:
+		return REASON_UPSTREAM_TIMEOUT;
+	case ECONNRESET:
+		return REASON_UPSTREAM_RESET;
+	case EMFILE: /* of descriptors, memory and ports: our lack, not the destination's word */
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+	case EADDRNOTAVAIL:
+	case ENOSPC: /* of watches */
+		return REASON_LIMIT;
+	}
+	return REASON_UPSTREAM_REFUSED;
+}
+
+static int connect_to(struct conn *c, const struct endpoint_addr *dst)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = address_to_sockaddr(dst, &ss);
+	uint32_t mark = c->w->shared->start->mark;
+	int one = 1;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)); /* as the listener's */
+	if ((mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) ||
+	    (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	c->fd[SIDE_UPSTREAM] = fd;
+	return watch(c, SIDE_UPSTREAM, WATCH_USER | EPOLLOUT);
+}
+
+/* Each address left gets its share of the time left. */
+static void limit_attempt(struct conn *c)
+{
+	uint64_t now = clock_ms();
+	uint64_t left = c->connect_by_ms > now ? c->connect_by_ms - now : 1;
+
+	set_timer(c, left / (c->n_addrs - c->next_addr + 1) + 1);
+}
+
+static void connect_next(struct conn *c, unsigned last_failure)
+{
+	int err;
+
+	c->state = CONN_CONNECT;
+	close_fd(c, SIDE_UPSTREAM, false);
+	while (c->next_addr < c->n_addrs) {
+		c->dst = (struct endpoint_addr){ .ip = c->addrs[c->next_addr++],
+						 .port = c->original.port };
+		err = connect_to(c, &c->dst);
+		if (err == 0) {
+			limit_attempt(c);
+			return;
+		}
+		last_failure = connect_failure(-err);
+	}
+	if (c->resolved)
+		resolver_forget(c->w->resolver, c->name); /* it may have moved */
+	conn_deny(c, last_failure);
+}
+
+static void on_connected(struct conn *c, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP))
+		connect_next(c, connect_failure(conn_socket_error(c, SIDE_UPSTREAM)));
+	else if (events & EPOLLOUT)
+		start_carrying(c);
+}
+
+/* One more place to try, if it is one that may be tried. */
+static void add_address(struct conn *c, const struct in6_addr *ip)
+{
+	struct endpoint_addr a = { .ip = *ip, .port = c->original.port };
+
+	if (c->n_addrs < CONN_ADDRESSES && !address_is_refused(conf(c), ip) &&
+	    !address_is_own_listener(c->w->shared->start, conf(c), &a))
+		c->addrs[c->n_addrs++] = *ip;
+}
+
+static void begin_connect(struct conn *c)
+{
+	if (c->n_addrs == 0)
+		conn_deny(c, REASON_BAD_DESTINATION);
+	else
+		connect_next(c, REASON_OK);
+}
+
+static void on_resolved(void *arg, int err, const struct in6_addr *addrs, size_t n)
+{
+	struct conn *c = arg;
+
+	c->query = NULL;
+	c->resolved = true;
+	if (err || n == 0) {
+		conn_deny(c, REASON_UNRESOLVED);
+		return;
+	}
+	/* The client's own choice first, if the name has it: it may know better which is near. */
+	for (size_t i = 0; i < n; i++)
+		if (IN6_ARE_ADDR_EQUAL(&addrs[i], &c->original.ip)) {
+			add_address(c, &addrs[i]);
+			break;
+		}
+	for (size_t i = 0; i < n; i++)
+		if (!IN6_ARE_ADDR_EQUAL(&addrs[i], &c->original.ip))
+			add_address(c, &addrs[i]);
+	begin_connect(c);
+}
+
+static void connect_one(struct conn *c, const struct in6_addr *ip)
+{
+	add_address(c, ip);
+	begin_connect(c);
+}
+
+/* Allowed: where to? */
+static void find_destination(struct conn *c)
+{
+	struct resolver_query *q;
+	struct in6_addr literal;
+
+	c->allowed = true;
+	c->allowed_us = clock_us();
+	c->state = CONN_RESOLVE;
+	c->connect_by_ms = c->allowed_us / 1000 + conf(c)->connect_ms;
+	set_timer(c, conf(c)->connect_ms);
+	if (c->name_len == 0 || conf(c)->destination == DESTINATION_ORIGINAL) {
+		connect_one(c, &c->original.ip);
+		return;
+	}
+	if (address_literal(c->name, c->name_len, &literal) == 0) {
+		connect_one(c, &literal);
+		return;
+	}
+	/* on_resolved() may be called before this returns, and may end the connection. */
+	q = resolver_ask(c->w->resolver, c->name,
+			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, &c->client_key,
+			 on_resolved, c);
+	if (q)
+		c->query = q;
+}
+
+/* ---- the verdict ---- */
+
+static struct policy_verdict judge_address(const struct conn *c, const struct in6_addr *ip)
+{
+	return policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+}
+
+/* For want of a name. Without an entry it is not the default that denies. */
+static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
+{
+	struct policy_verdict v = judge_address(c, ip);
+
+	if (v.rule)
+		rule_decided(c, v.rule);
+	else
+		set_rule(c, 0);
+	c->on_trial = v.report;
+	return v.allow;
+}
+
+/* What the policy says of c->judge's name: REASON_OK, or why not. */
+static unsigned ask(struct conn *c)
+{
+	const struct judge *j = c->judge;
+	unsigned nameless = j->proto == PROTO_TLS ? REASON_NO_SNI : REASON_NO_HOST;
+	struct policy_verdict v;
+	struct in6_addr literal;
+
+	if (j->missing && !(j->proto == PROTO_TLS ? conf(c)->no_sni_allow : conf(c)->no_host_allow))
+		return nameless;
+	if (j->proto == PROTO_TLS && j->version < conf(c)->min_version)
+		return REASON_TLS_VERSION;
+	if (j->missing) {
+		if (allowed_by_address(c, &c->original.ip))
+			return REASON_OK;
+		return c->on_trial ? REASON_POLICY : nameless;
+	}
+	if (j->numeric) {
+		if (address_literal(j->name, j->name_len, &literal) != 0)
+			return REASON_BAD_NAME;
+		v = judge_address(c, &literal);
+	} else {
+		v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
+				 c->original.port);
+	}
+	rule_decided(c, v.rule);
+	c->on_trial = v.report;
+	return v.allow ? REASON_OK : REASON_POLICY;
+}
+
+static void take_judged_name(struct conn *c)
+{
+	c->proto = c->judge->proto;
+	c->requests = c->judge->requests;
+	c->name_len = c->judge->missing ? 0 : c->judge->name_len;
+	memcpy(c->name, c->judge->name, c->name_len);
+	c->name[c->name_len] = '\0';
+}
+
+static void judged_name(struct conn *c)
+{
+	unsigned why;
+
+	take_judged_name(c);
+	c->w->stats.verdicts_user++;
+	why = ask(c);
+	if (why != REASON_OK && !only_reported(c, why)) {
+		conn_deny(c, why);
+		return;
+	}
+	if (why != REASON_OK && why != REASON_POLICY && why != REASON_TLS_VERSION)
+		c->name_len = 0; /* reported only: there is no name to go to */
+	pump_clear(c);
+	find_destination(c);
+}
+
+/* Let through unjudged, to where the client wanted. */
+static void pass_unjudged(struct conn *c)
+{
+	c->judge->state = JUDGE_OPAQUE;
+	c->name_len = 0;
+	c->name[0] = '\0';
+	find_destination(c);
+}
+
+/* No name, and no hello to take one from. */
+static void judged_bad(struct conn *c)
+{
+	unsigned why = c->judge->reason;
+	bool allowed = why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip);
+
+	c->proto = c->judge->proto;
+	memcpy(c->name, c->judge->name, c->judge->name_len);
+	c->name_len = c->judge->name_len;
+	c->w->stats.verdicts_user++;
+	if (c->on_trial) /* the address was asked about */
+		why = REASON_POLICY;
+	if (allowed || only_reported(c, why))
+		pass_unjudged(c);
+	else
+		conn_deny(c, why);
+}
+
+bool conn_judge_again(struct conn *c)
+{
+	unsigned why = ask(c);
+
+	c->requests = c->judge->requests;
+	if (why == REASON_OK || only_reported(c, why))
+		return true;
+	conn_deny(c, why);
+	return false;
+}
+
+bool conn_bad_again(struct conn *c)
+{
+	if (only_reported(c, c->judge->reason)) {
+		c->judge->state = JUDGE_OPAQUE;
+		return true;
+	}
+	conn_deny(c, c->judge->reason);
+	return false;
+}
+
+/* ---- who owns the verdict ---- */
+
+/*
+ * The one place where user space begins to judge; the caller sets the judge up. It must own the verdict: without the kernel path it
+ * always does, with it the record says so, which the program changes or user space takes over.
+ */
+static bool begin_judging(struct conn *c)
+{
+	if (c->judge || (c->in_map[SIDE_CLIENT] && flow_state(c->rec) != FLOW_LOOK))
+		abort(); /* two judges */
+	c->judge = malloc(sizeof(*c->judge));
+	if (!c->judge) {
+		conn_close(c, REASON_LIMIT, true);
+		return false;
+	}
+	return true;
+}
+
+static void take_kernel_verdict(struct conn *c)
+{
+	const struct flow_verdict *v = &c->rec->v;
+
+	c->kernel_verdict = true;
+	c->proto = v->proto;
+	if (v->rule || v->reason == REASON_OK || v->reason == REASON_POLICY)
+		rule_decided(c, v->rule);
+	else
+		set_rule(c, 0);
+	c->name_len = v->name_len;
+	memcpy(c->name, v->name, v->name_len);
+	c->name[c->name_len] = '\0';
+	c->w->stats.verdicts_kernel++;
+}
+
+/* What follows the first flight is user space's to judge, until nothing is left. */
+static void allow_as_kernel(struct conn *c)
+{
+	const struct flow_verdict *v = &c->rec->v;
+
+	take_kernel_verdict(c);
+	if (!begin_judging(c))
+		return;
+	judge_resume(c->judge, v->proto, v->name, v->name_len, v->body_len);
+	c->requests = c->judge->requests;
+	c->judged = v->look_at;
+	find_destination(c);
+}
+
+static void deny_as_kernel(struct conn *c)
+{
+	take_kernel_verdict(c);
+	conn_deny(c, c->rec->v.reason);
+}
+
+/* The client went before it had said enough. */
+static void client_gone(struct conn *c)
+{
+	c->proto = c->judge->proto;
+	conn_close(c,
+		   c->proto == PROTO_TLS  ? REASON_BAD_TLS :
+		   c->proto == PROTO_HTTP ? REASON_BAD_HTTP :
+					    REASON_NOT_TLS,
+		   false);
+}
+
+static void look_at_first(struct conn *c)
+{
+	enum judge_word word;
+	bool ended;
+
+	word = pump_first(c, &ended);
+	if (word == JUDGE_NAMED)
+		judged_name(c);
+	else if (word == JUDGE_BAD)
+		judged_bad(c);
+	else if (ended)
+		client_gone(c);
+}
+
+/* The program has said what it has to say: allowed, or denied. */
+static bool kernel_has_judged(const struct conn *c)
+{
+	uint32_t state = c->in_map[SIDE_CLIENT] && !c->judge ? flow_state(c->rec) : FLOW_NEW;
+
+	return state == FLOW_DENY || (state == FLOW_LOOK && c->rec->v.look_at != 0);
+}
+
+/*
+ * May user space begin? The program has passed the flight up, or the socket has news that the program
+ * has not: TCP tells of an end, of a failure and of urgent data before the program has run. Then
+ * the verdict is taken over, unless the program is quicker.
+ */
+static bool is_ours_to_judge(struct conn *c)
+{
+	const struct lane *l = &c->lane[SIDE_CLIENT];
+
+	if (!c->in_map[SIDE_CLIENT])
+		return true;
+	if ((l->hup || l->ready) && flow_hand_on(c->rec, FLOW_NEW, FLOW_LOOK))
+		return true;
+	return flow_state(c->rec) == FLOW_LOOK && c->rec->v.look_at == 0;
+}
+
+/* What is known by now? */
+static void look_for_verdict(struct conn *c)
+{
+	if (!c->judge && is_ours_to_judge(c)) {
+		if (!begin_judging(c))
+			return;
+		judge_init(c->judge);
+	}
+	if (c->judge)
+		look_at_first(c);
+	else if (kernel_has_judged(c))
+		flow_state(c->rec) == FLOW_DENY ? deny_as_kernel(c) : allow_as_kernel(c);
+}
+
+/* ---- events ---- */
+
+static void note_events(struct lane *l, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP))
+		l->failed = true;
+	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+		l->ready = true;
+	if (events & EPOLLPRI)
+		l->marked = true;
+	if (events & EPOLLRDHUP)
+		l->hup = true;
+}
+
+static void client_open(struct conn *c, uint32_t events)
+{
+	if (events & EPOLLOUT && pump_pending(c, SIDE_UPSTREAM) && !pump(c, SIDE_UPSTREAM))
+		return;
+	if (events & ~(uint32_t)EPOLLOUT && !pump(c, SIDE_CLIENT))
+		return;
+	if (events & EPOLLERR) /* what it said before could not be passed on, and nobody waits for it */
+		conn_close(c, REASON_OK, true);
+}
+
+static void client_event(struct conn *c, uint32_t events)
+{
+	note_events(&c->lane[SIDE_CLIENT], events);
+	switch (c->state) {
+	case CONN_HELLO:
+		look_for_verdict(c);
+		return;
+	case CONN_OPEN:
+		client_open(c, events);
+		return;
+	case CONN_ANSWER:
+		if (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP))
+			conn_close(c, c->reason, false);
+		return;
+	case CONN_RESOLVE:
+	case CONN_CONNECT:
+		if (events & EPOLLERR)
+			conn_close(c, REASON_OK, true);
+		return;
+	}
+}
+
+/*
+ * A server that has said all it has to say and is sent more, a TLS client's close_notify for one,
+ * answers with RST: that is an end like others. TCP says EPIPE of a reset behind a FIN.
+ */
+static unsigned reset_reason(int error, bool after_fin)
+{
+	if (error == ETIMEDOUT)
+		return REASON_UPSTREAM_TIMEOUT;
+	return after_fin || error == EPIPE ? REASON_OK : REASON_UPSTREAM_RESET;
+}
+
+/* What came before the reset is the client's; it has LINGER_MS to take it. */
+bool conn_upstream_gone(struct conn *c, int error, bool after_fin)
+{
+	if (!c->dying) {
+		c->why_dying = reset_reason(error, after_fin);
+		set_timer(c, LINGER_MS);
+	}
+	c->dying = true;
+	c->lane[SIDE_UPSTREAM].hup = true;
+	if (!c->lane[SIDE_UPSTREAM].shut)
+		return pump(c, SIDE_UPSTREAM);
+	conn_close(c, c->why_dying, true);
+	return false;
+}
+
+static void upstream_open(struct conn *c, uint32_t events)
+{
+	int error = 0;
+
+	if (events & EPOLLERR && c->lane[SIDE_UPSTREAM].eof) /* else reading tells */
+		error = conn_socket_error(c, SIDE_UPSTREAM);
+	if (error) {
+		conn_upstream_gone(c, error, true);
+		return;
+	}
+	if (events & EPOLLOUT && pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
+		return;
+	if (events & ~(uint32_t)EPOLLOUT)
+		pump(c, SIDE_UPSTREAM);
+}
+
+static void upstream_event(struct conn *c, uint32_t events)
+{
+	note_events(&c->lane[SIDE_UPSTREAM], events);
+	if (c->state == CONN_CONNECT)
+		on_connected(c, events);
+	else if (c->state == CONN_OPEN)
+		upstream_open(c, events);
+}
+
+void conn_poll(struct poll_item *item, uint32_t events)
+{
+	if (item->side == SIDE_CLIENT)
+		client_event(item->owner, events);
+	else
+		upstream_event(item->owner, events);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (c->state == CONN_HELLO)
+		look_for_verdict(c);
+	else if (c->state == CONN_OPEN && pump(c, SIDE_CLIENT))
+		pump(c, SIDE_UPSTREAM);
+}
+
+static void on_idle_look(struct conn *c)
+{
+	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], now;
+
+	conn_bytes(c, all, kernel);
+	now = all[SIDE_CLIENT] + all[SIDE_UPSTREAM];
+	if (now != c->idle_bytes) {
+		c->idle_bytes = now;
+		c->idle_looks = 0;
+	} else if (++c->idle_looks >= IDLE_LOOKS) {
+		conn_close(c, REASON_OK, false);
+		return;
+	}
+	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS + 1);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	switch (c->state) {
+	case CONN_HELLO:
+		if (c->judge)
+			c->proto = c->judge->proto;
+		conn_deny(c, REASON_HELLO_TIMEOUT);
+		return;
+	case CONN_CONNECT:
+		connect_next(c, REASON_UPSTREAM_TIMEOUT);
+		return;
+	case CONN_OPEN:
+		if (c->dying)
+			conn_close(c, c->why_dying, true);
+		else if (c->why_late)
+			on_late_look(c);
+		else
+			on_idle_look(c);
+		return;
+	case CONN_ANSWER:
+		/* It has had its answer and still sends: unread bytes of a socket in the map do
+		   not make close() say so. */
+		conn_close(c, c->reason, true);
+		return;
+	case CONN_RESOLVE:
+		resolver_cancel(c->query);
+		c->query = NULL;
+		conn_deny(c, REASON_UNRESOLVED);
+		return;
+	}
+}
+
+void conn_event(struct conn *c, int side)
+{
+	if (flow_broken(c->rec)) {
+		conn_close(c, c->connected ? REASON_UPSTREAM_RESET : REASON_BAD_TLS, true);
+		return;
+	}
+	switch (c->state) {
+	case CONN_HELLO:
+		look_for_verdict(c);
+		return;
+	case CONN_OPEN:
+		pump(c, side);
+		return;
+	case CONN_RESOLVE:
+	case CONN_CONNECT:
+	case CONN_ANSWER:
+		return;
+	}
+}
+
+/* ---- no more time ---- */
+
+/* For news that the worker has not come to. false: c has ended, or has its answer. */
+static bool last_turn(struct conn *c)
+{
+	c->settled = true;
+	for (int side = 0; side < SIDE_COUNT; side++)
+		c->lane[side].ready = c->lane[side].hup = true;
+	return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM);
+}
+
+void conn_stop(struct conn *c)
+{
+	if (c->state == CONN_OPEN && !last_turn(c))
+		return;
+	close_fd(c, SIDE_CLIENT, !c->lane[SIDE_UPSTREAM].shut && c->state != CONN_ANSWER);
+	close_fd(c, SIDE_UPSTREAM, !c->lane[SIDE_CLIENT].shut);
+	conn_close(c, c->dying ? c->why_dying : REASON_OK, true);
+}
+
+/* ---- the beginning ---- */
+
+static uint32_t flow_group(const struct conn *c)
+{
+	return FLOW_GROUP(policy_head(c->w->policy)->serial, c->group);
+}
+
+/* What the kernel has judged by now it has judged by the policy that ends: the number of a rule
+   means something else in the next. */
+void conn_policy_ends(struct conn *c)
+{
+	if (c->state == CONN_HELLO && kernel_has_judged(c))
+		look_for_verdict(c);
+}
+
+/* What the policy would say of this connection if it began now: REASON_OK, or why not. */
+static unsigned judge_now(struct conn *c, struct policy_verdict *v)
+{
+	struct in6_addr literal;
+
+	*v = (struct policy_verdict){ .rule = 0 };
+	if (!conf(c)->enforce)
+		return REASON_OK;
+	if (c->name_len == 0 && c->proto == PROTO_TLS && !conf(c)->no_sni_allow)
+		return REASON_NO_SNI;
+	if (c->name_len == 0 && c->proto == PROTO_HTTP && !conf(c)->no_host_allow)
+		return REASON_NO_HOST;
+	if (c->name_len == 0)
+		*v = judge_address(c, &c->original.ip);
+	else if (address_literal(c->name, c->name_len, &literal) == 0)
+		*v = judge_address(c, &literal);
+	else
+		*v = policy_judge(c->w->policy, c->group, (const uint8_t *)c->name, c->name_len,
+				  c->original.port);
+	return v->allow || v->report ? REASON_OK : REASON_POLICY;
+}
+
+/* reload_closes_denied: into an open stream no answer can be put. */
+static void end_if_denied(struct conn *c)
+{
+	struct policy_verdict v;
+	unsigned why;
+
+	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying)
+		return;
+	why = judge_now(c, &v);
+	if (why == REASON_OK)
+		return;
+	if (why == REASON_POLICY)
+		rule_decided(c, v.rule);
+	else
+		set_rule(c, 0);
+	if (c->state != CONN_OPEN) {
+		conn_deny(c, why);
+		return;
+	}
+	c->reason = why;
+	c->allowed = false;
+	c->enforced = true;
+	conn_close(c, why, true);
+}
+
+void conn_policy_changed(struct conn *c)
+{
+	c->group = policy_group(c->w->policy, c->client.ip.s6_addr);
+	if (c->rec)
+		__atomic_store_n(&c->rec->u[SIDE_CLIENT].group, flow_group(c), __ATOMIC_RELEASE);
+	if (conf(c)->reload_closes_denied)
+		end_if_denied(c);
+}
+
+/* Puts the client's socket into the map; what has come already is judged before it returns. */
+static void enter_kernel_path(struct conn *c)
+{
+	struct shared *s = c->w->shared;
+	struct flow_user *u;
+
+	if (!s->fp)
+		return;
+	c->flow = flow_take(s->fp, c->w->index);
+	if (c->flow == FLOW_NONE)
+		return;
+	c->rec = flow_record(s->fp, c->flow);
+	s->by_flow[c->flow] = c;
+	u = &c->rec->u[SIDE_CLIENT];
+	u->group = flow_group(c);
+	u->port = c->original.port;
+	u->quiet = QUIET_ALL;
+	if (flow_insert(s->fp, c->flow, SIDE_CLIENT, c->fd[SIDE_CLIENT])) {
+		s->by_flow[c->flow] = NULL;
+		flow_give_back(s->fp, c->w->index, c->flow);
+		c->flow = FLOW_NONE;
+		c->rec = NULL;
+		return;
+	}
+	c->in_map[SIDE_CLIENT] = true;
+	flow_kick(c->fd[SIDE_CLIENT]);
+	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_PASSED);
+}
+
+static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *client)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->w = w;
+	c->began_ms = clock_ms();
+	c->fd[SIDE_CLIENT] = fd;
+	c->fd[SIDE_UPSTREAM] = -1;
+	c->flow = FLOW_NONE;
+	c->enforced = true;
+	set_rule(c, 0);
+	for (int side = 0; side < SIDE_COUNT; side++)
+		c->lane[side].pipe[0] = c->lane[side].pipe[1] = -1;
+	address_from_sockaddr(&c->client, client);
+	c->client_key = clients_key(&c->client.ip, w->shared->start->client_prefix6);
+	c->next = w->conns;
+	c->prev = &w->conns;
+	if (c->next)
+		c->next->prev = &c->next;
+	w->conns = c;
+	event_assign(&c->timer, w->base, -1, 0, on_timer, c);
+	event_assign(&c->retry, w->base, -1, 0, on_retry, c);
+	return c;
+}
+
+/* REASON_OK, or why this connection is not wanted at all. */
+static unsigned admit(struct conn *c)
+{
+	const struct conf *start = c->w->shared->start;
+	int r;
+
+	if (c->w->shared->open > start->max_connections)
+		return REASON_LIMIT;
+	c->counted = clients_enter(c->w->shared->clients, &c->client_key, start->max_per_client);
+	if (!c->counted)
+		return REASON_LIMIT;
+	r = address_original(c->fd[SIDE_CLIENT], start, conf(c), &c->client, &c->original);
+	return r == 0 ? REASON_OK : r == -ELOOP ? REASON_LOOP : REASON_UNTRACKED;
+}
+
+void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
+{
+	struct conn *c = conn_new(w, fd, client);
+	unsigned why;
+
+	w->shared->open++;
+	w->stats.accepted++;
+	if (!c) {
+		close(fd);
+		worker_conn_gone(w);
+		return;
+	}
+	why = admit(c);
+	if (why != REASON_OK) {
+		conn_close(c, why, true);
+		return;
+	}
+	c->group = policy_group(w->policy, c->client.ip.s6_addr);
+	enter_kernel_path(c);
+	if (watch(c, SIDE_CLIENT, WATCH_USER) != 0) {
+		conn_close(c, REASON_LIMIT, true);
+		return;
+	}
+	set_timer(c, conf(c)->hello_ms);
+	look_for_verdict(c);
+}

@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Carries bytes from one socket of a connection to the other, in user space. Two ways:
+//   recv/send   what is small, what must be judged, and everything from a socket in the map, by
+//               the rules of the hand-over: the kernel may carry again as soon as everything
+//               passed up has been written;
+//   splice(2)   what comes in large pieces from a socket that is not in the map.
+// Edge-triggered: every way ends when the source has no more, at a full peer, or asks to be
+// called again.
+#include "slowpath/proxy/conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Bound of what one lane may hold, beside what is being judged. With a quarter of it a flow that the
+   kernel had passed up for want of room did not catch up, and bulk had half the speed. */
+#define READ_MAX SCRATCH_BYTES
+#define SPLICE_MAX SCRATCH_BYTES
+#define BULK_MIN 16384	/* a read of so much begins splicing, and a smaller one ends it */
+#define PROMOTE_READS 3	/* by then a connection is more than a question and an answer */
+#define ROUNDS 16 /* then other connections have their turn */
+#define RETRY_US 1000
+
+enum { CARRY_ON, CARRY_WAIT, CARRY_FAILED };
+
+void pump_retry(struct conn *c)
+{
+	static const struct timeval soon = { .tv_usec = RETRY_US };
+
+	if (!event_pending(&c->retry, EV_TIMEOUT, NULL))
+		event_add(&c->retry, &soon);
+}
+
+/* Its share of the loop is used up: once more when all others have had theirs. (event_active()
+   would have it called before anything else is looked at.) */
+static void pump_next_turn(struct conn *c)
+{
+	static const struct timeval now = { 0 };
+
+	event_add(&c->retry, &now);
+}
+
+/* ---- the lane's buffer ---- */
+
+static int lane_append(struct lane *l, const uint8_t *data, size_t n)
+{
+	uint32_t used = l->len - l->off;
+	uint8_t *grown;
+
+	if (l->off) {
+		memmove(l->buf, l->buf + l->off, used);
+		l->cleared -= l->off;
+		l->off = 0;
+		l->len = used;
+	}
+	if (l->len + n > l->room) {
+		grown = realloc(l->buf, l->len + n);
+		if (!grown)
+			return -ENOMEM;
+		l->buf = grown;
+		l->room = (uint32_t)(l->len + n);
+	}
+	memcpy(l->buf + l->len, data, n);
+	l->len += (uint32_t)n;
+	return 0;
+}
+
+static void lane_drop(struct lane *l)
+{
+	free(l->buf);
+	l->buf = NULL;
+	l->off = l->cleared = l->len = l->room = 0;
+}
+
+void pump_free(struct conn *c)
+{
+	for (int side = 0; side < SIDE_COUNT; side++) {
+		struct lane *l = &c->lane[side];
+
+		lane_drop(l);
+		if (l->pipe[0] >= 0)
+			worker_pipe_close(c->w, l->pipe);
+	}
+	free(c->judge);
+	c->judge = NULL;
+}
+
+/* ---- the hand-over ---- */
+
+/* Everything the kernel redirected from `side` is in the peer's write queue. */
+static bool drained(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	uint64_t redirected;
+
+	if (!c->in_map[side])
+		return true;
+	redirected = flow_redirected(c->rec, side);
+	if (redirected == l->drained)
+		return true;
+	if (getsockopt(c->fd[!side], IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		return false;
+	if (info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes !=
+	    redirected + l->written)
+		return false;
+	l->drained = redirected;
+	return true;
+}
+
+static void publish(struct conn *c, int side)
+{
+	if (c->in_map[side] && c->rec->u[side].forwarded != c->lane[side].written)
+		flow_forwarded(c->rec, side, c->lane[side].written);
+}
+
+/* ---- judging ---- */
+
+/* Nothing is left to judge: the kernel may carry. */
+static void judge_done(struct conn *c)
+{
+	free(c->judge);
+	c->judge = NULL;
+	if (c->in_map[SIDE_CLIENT] && !flow_hand_on(c->rec, FLOW_LOOK, FLOW_OPAQUE))
+		abort(); /* two judges */
+}
+
+void pump_clear(struct conn *c)
+{
+	c->lane[SIDE_CLIENT].cleared += (uint32_t)judge_go_on(c->judge);
+}
+
+/* Judges what the lane holds beyond `cleared`. */
+static enum judge_word judge_lane(struct conn *c)
+{
+	struct lane *l = &c->lane[SIDE_CLIENT];
+	enum judge_word word = JUDGE_MORE;
+	size_t n;
+
+	if (!c->judge) {
+		l->cleared = l->len;
+		return JUDGE_MORE;
+	}
+	if (l->cleared < l->len) {
+		word = judge_feed(c->judge, l->buf + l->cleared, l->len - l->cleared, &n);
+		l->cleared += (uint32_t)n;
+	}
+	if (word == JUDGE_MORE && c->judge->state == JUDGE_OPAQUE) {
+		judge_done(c);
+		l->cleared = l->len;
+	}
+	return word;
+}
+
+/* Later names on an open connection: the same name, asked again; or the end. */
+static int judge_open(struct conn *c)
+{
+	for (;;) {
+		switch (judge_lane(c)) {
+		case JUDGE_MORE:
+			return CARRY_ON;
+		case JUDGE_NAMED:
+			if (!conn_judge_again(c))
+				return CARRY_WAIT;
+			pump_clear(c);
+			break;
+		case JUDGE_BAD:
+			if (!conn_bad_again(c))
+				return CARRY_WAIT;
+			break;
+		}
+	}
+}
+
+/* How many of the client's next n bytes need no judging: those that the kernel has judged, or all. */
+static size_t prejudged(const struct conn *c, size_t n)
+{
+	uint64_t before = c->lane[SIDE_CLIENT].read;
+	uint64_t left = c->judged > before ? c->judged - before : 0;
+
+	return !c->judge || left > n ? n : (size_t)left;
+}
+
+/* What the server says decides on what the client may say, before either is carried on. */
+static void hear_server(struct conn *c, const uint8_t *data, size_t n)
+{
+	if (!c->judge || !judge_answered(c->judge, data, n) || c->why_late)
+		return;
+	judge_open(c);
+	pump_retry(c); /* what was held back until now */
+}
+
+/* After a call on the socket of `side` failed. */
+static int wait_or_fail(struct conn *c, int side)
+{
+	if (errno == EAGAIN || errno == EINTR)
+		return CARRY_WAIT;
+	c->broken = side;
+	c->error = errno;
+	return CARRY_FAILED;
+}
+
+/* ---- writing ---- */
+
+static int send_some(struct conn *c, int side, const uint8_t *data, size_t len, size_t *sent)
+{
+	ssize_t n = send(c->fd[!side], data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	*sent = 0;
+	if (n < 0)
+		return wait_or_fail(c, !side);
+	*sent = (size_t)n;
+	c->lane[side].written += (uint64_t)n;
+	return (size_t)n < len ? CARRY_WAIT : CARRY_ON;
+}
+
+static int pipe_out(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	ssize_t n;
+
+	while (l->in_pipe) {
+		n = splice(l->pipe[0], NULL, c->fd[!side], NULL, l->in_pipe,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n <= 0)
+			return wait_or_fail(c, !side);
+		l->in_pipe -= (uint32_t)n;
+		l->written += (uint64_t)n;
+	}
+	return CARRY_ON;
+}
+
+/* The pipe is empty, and others may use it. */
+static void pipe_done(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	worker_pipe_done(c->w, l->pipe);
+	l->pipe[0] = l->pipe[1] = -1;
+}
+
+/* Writes what is cleared; CARRY_ON when all of that is gone. */
+static int write_lane(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	size_t sent;
+	int r = CARRY_ON;
+
+	if (l->off < l->cleared) {
+		if (!drained(c, side)) {
+			pump_retry(c);
+			return CARRY_WAIT;
+		}
+		r = send_some(c, side, l->buf + l->off, l->cleared - l->off, &sent);
+		l->off += (uint32_t)sent;
+	}
+	if (l->off == l->len)
+		lane_drop(l);
+	if (r == CARRY_ON && l->pipe[0] >= 0) { /* from before there was something to look at */
+		r = pipe_out(c, side);
+		if (r == CARRY_ON)
+			pipe_done(c, side);
+	}
+	publish(c, side);
+	return r;
+}
+
+/* Bytes fresh from the source: written at once where that is possible, else kept. */
+static int take(struct conn *c, int side, const uint8_t *data, size_t n)
+{
+	struct lane *l = &c->lane[side];
+	size_t ready = side == SIDE_CLIENT ? prejudged(c, n) : n, sent = 0;
+	int r;
+
+	l->read += n;
+	if (side == SIDE_UPSTREAM)
+		hear_server(c, data, n);
+	if (ready == n && l->len == 0) {
+		r = send_some(c, side, data, n, &sent);
+		if (r == CARRY_ON || r == CARRY_FAILED) {
+			publish(c, side);
+			return r;
+		}
+	}
+	if (lane_append(l, data + sent, n - sent) != 0)
+		return CARRY_FAILED;
+	if (ready > sent)
+		l->cleared += (uint32_t)(ready - sent);
+	if (side == SIDE_CLIENT && c->judge && judge_open(c) == CARRY_WAIT)
+		return CARRY_WAIT;
+	if (side != SIDE_CLIENT || !c->judge)
+		l->cleared = l->len;
+	return write_lane(c, side);
+}
+
+/* ---- reading ---- */
+
+/*
+ * The source says that nothing follows. It also does when a reset came right behind the FIN.
+ */
+static int source_ended(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	l->eof = true;
+	if (side == SIDE_UPSTREAM && c->judge) /* what waits for its answer waits no more */
+		pump_retry(c);
+	c->error = l->failed ? conn_socket_error(c, side) : 0;
+	if (c->error == 0)
+		return CARRY_WAIT;
+	c->broken = side;
+	return CARRY_FAILED;
+}
+
+/* recv() and what its answers mean. CARRY_ON: *n bytes are in the scratch. */
+static int read_some(struct conn *c, int side, size_t *n)
+{
+	struct lane *l = &c->lane[side];
+	ssize_t got = recv(c->fd[side], c->w->scratch, READ_MAX, MSG_DONTWAIT);
+
+	/* Less than asked for was all, unless an urgent mark or an error is behind it. */
+	l->ready = got == READ_MAX || (got > 0 && (l->failed || l->marked));
+	if (got > 0) {
+		*n = (size_t)got;
+		return CARRY_ON;
+	}
+	if (got < 0 && wait_or_fail(c, side) == CARRY_FAILED)
+		return CARRY_FAILED;
+	/* Bytes passed up may still be on their way behind the egress queue: then even a 0 is
+	   not the end. */
+	if (c->in_map[side] && flow_passed(c->rec, side) != l->read)
+		pump_retry(c);
+	else if (got == 0)
+		return source_ended(c, side);
+	return CARRY_WAIT;
+}
+
+/* Whether the source has anything for us: no system call where that is known. */
+static bool worth_reading(const struct conn *c, int side)
+{
+	const struct lane *l = &c->lane[side];
+
+	return l->ready || l->hup || (c->in_map[side] && flow_passed(c->rec, side) != l->read);
+}
+
+/* So many of the next bytes from `side` may be carried without a look at them. */
+static uint64_t unseen(const struct conn *c, int side)
+{
+	if (!c->judge)
+		return UINT64_MAX;
+	return side == SIDE_UPSTREAM ? judge_skippable(c->judge) : 0;
+}
+
+static bool splices(const struct conn *c, int side)
+{
+	return c->lane[side].bulk && !c->in_map[side] && unseen(c, side) >= BULK_MIN;
+}
+
+static int pump_copy(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	size_t n;
+	int r;
+
+	/* What came with the first flight and was not judged with it. */
+	if (side == SIDE_CLIENT && c->judge && !c->why_late && judge_open(c) == CARRY_WAIT)
+		return CARRY_WAIT;
+	for (int i = 0; i < ROUNDS; i++) {
+		r = write_lane(c, side);
+		if (r != CARRY_ON)
+			return r;
+		if (l->eof || !worth_reading(c, side))
+			return CARRY_WAIT;
+		if (l->len - l->cleared >= JUDGE_BYTES_MAX)
+			return CARRY_WAIT; /* held back until the server has answered */
+		if (!drained(c, side)) {
+			pump_retry(c);
+			return CARRY_WAIT;
+		}
+		r = read_some(c, side, &n);
+		if (r != CARRY_ON)
+			return r;
+		c->reads++;
+		l->bulk = n >= BULK_MIN;
+		r = take(c, side, c->w->scratch, n);
+		if (r != CARRY_ON || splices(c, side))
+			return r;
+	}
+	return CARRY_ON;
+}
+
+static int pipe_in(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	uint64_t most = unseen(c, side);
+	ssize_t n = splice(c->fd[side], NULL, l->pipe[1], NULL,
+			   most < SPLICE_MAX ? (size_t)most : SPLICE_MAX,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+	l->ready = n > 0;
+	if (n < 0)
+		return wait_or_fail(c, side);
+	if (n == 0)
+		return source_ended(c, side);
+	if (c->judge)
+		judge_skip(c->judge, (uint64_t)n);
+	l->in_pipe = (uint32_t)n;
+	l->read += (uint64_t)n;
+	c->reads++;
+	return CARRY_ON;
+}
+
+static int pump_splice(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	uint64_t before = l->read;
+	int r = write_lane(c, side); /* what was read before splicing began */
+
+	if (r != CARRY_ON)
+		return r;
+	if (l->pipe[0] < 0 && (l->eof || worker_pipe(c->w, l->pipe) != 0))
+		return l->eof ? CARRY_WAIT : pump_copy(c, side);
+	for (int i = 0; i < ROUNDS && r == CARRY_ON; i++) {
+		r = pipe_out(c, side);
+		if (r == CARRY_ON && unseen(c, side) == 0)
+			break;
+		if (r == CARRY_ON)
+			r = l->eof ? CARRY_WAIT : pipe_in(c, side);
+	}
+	l->bulk = l->in_pipe || l->read - before >= BULK_MIN;
+	if (l->in_pipe == 0)
+		pipe_done(c, side);
+	return r;
+}
+
+/* ---- the end of a lane ---- */
+
+/* Something of the client's waits for the server's answer, and may be allowed then. */
+static bool is_held(const struct conn *c, int side)
+{
+	const struct lane *l = &c->lane[side];
+
+	return side == SIDE_CLIENT && l->cleared < l->len && c->judge && judge_waits(c->judge) &&
+	       !c->lane[SIDE_UPSTREAM].eof;
+}
+
+/* A denial of an open connection waits until no answer of the server's is open, or none will come to
+   its end. true: it was said, the connection is gone. */
+static bool late_word(struct conn *c)
+{
+	const struct lane *l = &c->lane[SIDE_UPSTREAM];
+
+	if (c->dying || l->len || l->in_pipe || !(l->eof || judge_between(c->judge, false)))
+		return false;
+	conn_answer(c);
+	return true;
+}
+
+/* Passes the FIN on when everything before it was written. false: the connection is gone. */
+static bool finish(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+
+	if (side == SIDE_UPSTREAM && c->why_late && late_word(c))
+		return false;
+	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe || is_held(c, side))
+		return true;
+	if (side == SIDE_CLIENT && c->why_late && !c->late_fin)
+		return true; /* there are servers that a FIN keeps from answering what was allowed */
+	if (!drained(c, side)) {
+		pump_retry(c);
+		return true;
+	}
+	lane_drop(l); /* the beginning of something that will not come any more */
+	l->shut = true;
+	if (side == SIDE_UPSTREAM && c->dying) {
+		conn_close(c, c->why_dying, true);
+		return false;
+	}
+	if (!c->lane[!side].shut) {
+		shutdown(c->fd[!side], SHUT_WR);
+		return true;
+	}
+	conn_close(c, REASON_OK, false);
+	return false;
+}
+
+/* A socket failed while lane `side` was carried. */
+static bool failed(struct conn *c, int side)
+{
+	bool after_fin;
+
+	if (c->broken == SIDE_CLIENT) {
+		conn_close(c, REASON_OK, true);
+		return false;
+	}
+	/* The upstream takes no more, but what it has said is the client's. */
+	after_fin = c->lane[SIDE_UPSTREAM].eof;
+	c->lane[SIDE_CLIENT].shut = true;
+	if (side == SIDE_UPSTREAM)
+		c->lane[SIDE_UPSTREAM].eof = true;
+	return conn_upstream_gone(c, c->error, after_fin);
+}
+
+bool pump_pending(const struct conn *c, int side)
+{
+	const struct lane *l = &c->lane[side];
+
+	return l->off < l->cleared || l->in_pipe || c->why_late || c->dying;
+}
+
+bool pump(struct conn *c, int side)
+{
+	int r;
+
+	if (c->state != CONN_OPEN || c->lane[side].shut)
+		return true;
+	r = splices(c, side) ? pump_splice(c, side) : pump_copy(c, side);
+	if (r == CARRY_FAILED)
+		return failed(c, side);
+	if (r == CARRY_ON)
+		pump_next_turn(c);
+	else if (pump_pending(c, side))
+		conn_watch_room(c, !side);
+	if (!c->settled && !c->judge && c->reads >= PROMOTE_READS && !c->dying) {
+		conn_promote(c);
+		return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM); /* what came meanwhile */
+	}
+	return finish(c, side);
+}
+
+/* ---- before there is an upstream ---- */
+
+enum judge_word pump_first(struct conn *c, bool *ended)
+{
+	struct lane *l = &c->lane[SIDE_CLIENT];
+	enum judge_word word = JUDGE_MORE;
+	size_t n;
+	int r;
+
+	*ended = false;
+	while (word == JUDGE_MORE && worth_reading(c, SIDE_CLIENT) && !l->eof) {
+		r = read_some(c, SIDE_CLIENT, &n);
+		if (r == CARRY_WAIT)
+			break;
+		if (r == CARRY_FAILED || lane_append(l, c->w->scratch, n) != 0) {
+			*ended = true;
+			break;
+		}
+		l->read += n;
+		word = judge_lane(c);
+	}
+	if (word == JUDGE_MORE && l->eof)
+		*ended = true;
+	return word;
+}
