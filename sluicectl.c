@@ -26,8 +26,8 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-#define PATIENCE_S 60	     /* without a byte */
-#define CHANGE_PATIENCE_S 600 /* for what reads every list, or waits behind that */
+#define PATIENCE_S 60		       /* without a byte */
+#define CHANGE_PATIENCE_S 600	       /* for what reads every list, or waits behind that */
 #define MOST_WORDS (CONTROL_WORDS - 2) /* behind the verb and -j */
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };

@@ -25,8 +25,8 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 copied_seq; /* sequence number of the next byte that user space would read */
-	__u32 write_seq; /* sequence number behind the last byte in the send queue */
+	__u32 copied_seq;    /* sequence number of the next byte that user space would read */
+	__u32 write_seq;     /* sequence number behind the last byte in the send queue */
 	__u32 notsent_lowat; /* TCP_NOTSENT_LOWAT: the endpoint's tag, see bpf/abi/flow.h */
 };
 

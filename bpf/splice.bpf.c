@@ -11,9 +11,9 @@
 
 #include "bpf/abi/flow.h"
 #include "bpf/abi/policy.h"
+#include "bpf/kernel.h"
 #include "bpf/wire/hello.h"
 #include "bpf/wire/http.h"
-#include "bpf/kernel.h"
 
 #define CUT_MAX 4095 /* what bpf_skb_adjust_room() takes in one go */
 #define CUTS_MAX 160 /* longer than any skb */
@@ -141,10 +141,10 @@ struct scratch {
 
 	/* What the parsers found; offsets in bytes. */
 	__u32 used;
-	__u32 name_off, name_end; /* raw; equal: none */
-	__u32 max_version;	  /* TLS */
+	__u32 name_off, name_end;	    /* raw; equal: none */
+	__u32 max_version;		    /* TLS */
 	__u32 port, upgrade, chunked, head; /* HTTP */
-	__u64 body_len;		  /* HTTP */
+	__u64 body_len;			    /* HTTP */
 
 	__u32 rule;
 	__u32 numeric;
@@ -188,7 +188,7 @@ static __always_inline const struct bucket *policy_names_at(const struct policy_
 }
 
 static __always_inline const struct filter_block *policy_filter_at(const struct policy_tables *t,
-								    __u32 i)
+								   __u32 i)
 {
 	return (const struct filter_block *)bucket_at(&policy_filters, t->generation, i);
 }
@@ -199,7 +199,7 @@ static __always_inline const struct bucket *policy_rules_at(const struct policy_
 }
 
 static __always_inline const struct bucket *policy_changes_at(const struct policy_tables *t,
-							       __u32 i)
+							      __u32 i)
 {
 	return bucket_at(&policy_changes, t->generation, i);
 }

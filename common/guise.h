@@ -27,7 +27,7 @@
 struct guise {
 	bool worn;
 	const char *as; /* the user, borrowed, if it was worn; else NULL: for messages */
-	gid_t gid;      /* what is under it */
+	gid_t gid;	/* what is under it */
 	gid_t *groups;
 	int n_groups;
 };

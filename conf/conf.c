@@ -30,11 +30,11 @@ struct met {
 
 struct reading {
 	struct conf_reader r;
-	void *met;	       /* tsearch() tree of struct met */
-	unsigned id;	       /* of the section in hand; SECTION_COUNT: none yet */
+	void *met;   /* tsearch() tree of struct met */
+	unsigned id; /* of the section in hand; SECTION_COUNT: none yet */
 	uint32_t section_line;
-	void *base;	       /* where its keys are stored */
-	uint64_t seen;	       /* its keys so far, by index in conf_keys */
+	void *base;    /* where its keys are stored */
+	uint64_t seen; /* its keys so far, by index in conf_keys */
 };
 
 _Static_assert(KEY_COUNT <= 64, "reading.seen");
@@ -411,8 +411,9 @@ static int check_metrics(struct reading *g)
 			for (size_t j = 0; j < c->listeners[k].n; j++)
 				if (memcmp(&c->metrics.at[i], &c->listeners[k].at[j],
 					   sizeof(*c->metrics.at)) == 0)
-					return conf_fail(&g->r, "an address of [metrics] is one of "
-								"listener '%s'",
+					return conf_fail(&g->r,
+							 "an address of [metrics] is one of "
+							 "listener '%s'",
 							 c->listeners[k].name);
 	return 0;
 }
@@ -493,8 +494,9 @@ struct conf *conf_read_shown(const char *path, const struct conf_progress *progr
 {
 	static const struct feed_calls calls = { .section = on_section, .key = on_key };
 	struct conf *c = calloc(1, sizeof(*c));
-	struct reading g = { .r = { .conf = c, .err = err, .err_len = err_len,
-				    .progress = progress } };
+	struct reading g = {
+		.r = { .conf = c, .err = err, .err_len = err_len, .progress = progress }
+	};
 	int failed;
 
 	snprintf(err, err_len, "%s: out of memory", path);

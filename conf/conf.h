@@ -97,12 +97,12 @@ struct conf_rule {
 
 struct conf {
 	/* [sluice] */
-	char *user; /* empty: stay */
+	char *user;	  /* empty: stay */
 	unsigned workers; /* 0: auto */
 	enum conf_fastpath fastpath;
 	unsigned max_connections, max_per_client;
 	unsigned client_prefix6; /* bits of an IPv6 address that make a client */
-	char *access_log; /* path, or "stderr", "syslog", "syslog:PATH", "none" */
+	char *access_log;	 /* path, or "stderr", "syslog", "syslog:PATH", "none" */
 	enum conf_log_format log_format;
 	char *control;
 	char *pin; /* empty: not pinned */
@@ -137,7 +137,7 @@ struct conf {
 
 	/* [resolver] */
 	struct string_list nameservers; /* ADDRESS or ADDRESS:PORT; none: /etc/resolv.conf */
-	char *hosts; /* empty: none */
+	char *hosts;			/* empty: none */
 
 	struct conf_group *groups; /* [0] is all */
 	size_t n_groups;
@@ -146,8 +146,8 @@ struct conf {
 
 	char *text; /* the bytes of all names */
 	size_t text_len;
-	struct string_list sources; /* file names, [0] is the INI file */
-	struct stamp *stamps;	    /* of each source, as it was read */
+	struct string_list sources;  /* file names, [0] is the INI file */
+	struct stamp *stamps;	     /* of each source, as it was read */
 	struct string_list warnings; /* `file:line: ...` about what is no error; for the log */
 };
 

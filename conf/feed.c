@@ -23,7 +23,7 @@ struct feed {
 	const struct feed_calls *calls;
 	void *ctx;
 	struct lines lines;
-	char *rest;	/* of the line in hand, what inih has not had yet */
+	char *rest; /* of the line in hand, what inih has not had yet */
 	char nothing[1];
 	bool continued; /* rest goes on with a value */
 	bool has_key;	/* an indented line would go on with one */
@@ -82,8 +82,10 @@ static int take_section(struct feed *f, char *text)
 static int take_continued(struct feed *f, char *text)
 {
 	if (strchr(text, '=') || is_header(text))
-		return conf_fail(f->r, "an indented line goes on with the key above it; "
-				       "do not indent '%s'", text);
+		return conf_fail(f->r,
+				 "an indented line goes on with the key above it; "
+				 "do not indent '%s'",
+				 text);
 	f->rest = text;
 	f->continued = true;
 	return 0;

@@ -45,17 +45,17 @@ static const char builtin_page[] =
 static const struct word words_fastpath[] = {
 	{ "auto", FASTPATH_AUTO }, { "on", FASTPATH_ON }, { "off", FASTPATH_OFF }, { 0 }
 };
-static const struct word words_log_format[] = {
-	{ "squid", LOG_SQUID }, { "json", LOG_JSON }, { 0 }
-};
+static const struct word words_log_format[] = { { "squid", LOG_SQUID },
+						{ "json", LOG_JSON },
+						{ 0 } };
 static const struct word words_mode[] = { { "intercept", 0 }, { 0 } };
 static const struct word words_allow[] = { { "deny", false }, { "allow", true }, { 0 } };
-static const struct word words_destination[] = {
-	{ "named", DESTINATION_NAMED }, { "original", DESTINATION_ORIGINAL }, { 0 }
-};
-static const struct word words_deny_tls[] = {
-	{ "alert", DENY_TLS_ALERT }, { "reset", DENY_TLS_RESET }, { 0 }
-};
+static const struct word words_destination[] = { { "named", DESTINATION_NAMED },
+						 { "original", DESTINATION_ORIGINAL },
+						 { 0 } };
+static const struct word words_deny_tls[] = { { "alert", DENY_TLS_ALERT },
+					      { "reset", DENY_TLS_RESET },
+					      { 0 } };
 static const struct word words_version[] = {
 	{ "1.0", 0x0301 }, { "1.1", 0x0302 }, { "1.2", 0x0303 }, { "1.3", 0x0304 }, { 0 }
 };
@@ -120,7 +120,10 @@ static int find_word(struct conf_reader *r, const struct key *k, const char *val
 		return 0;
 	for (const struct word *w = k->words; w->text && n < sizeof(list); w++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s",
-				      w == k->words ? "" : w[1].text ? ", " : " or ", w->text);
+				      w == k->words ? "" :
+				      w[1].text	    ? ", " :
+						      " or ",
+				      w->text);
 	return conf_fail(r, "%s must be %s, not '%s'", k->name, list, value);
 }
 
@@ -187,8 +190,10 @@ static int set_workers(struct conf_reader *r, const struct key *k, void *field, 
 static int set_mark(struct conf_reader *r, const struct key *k, void *field, const char *value)
 {
 	if (value_number(value, true, field) != 0)
-		return conf_fail(r, "%s must be a number from 0 to 4294967295, or hex from 0x0 to "
-				    "0xffffffff, not '%s'", k->name, value);
+		return conf_fail(r,
+				 "%s must be a number from 0 to 4294967295, or hex from 0x0 to "
+				 "0xffffffff, not '%s'",
+				 k->name, value);
 	return 0;
 }
 
@@ -197,8 +202,10 @@ static int set_duration(struct conf_reader *r, const struct key *k, void *field,
 	unsigned ms;
 
 	if (value_duration(value, &ms) != 0 || ms < k->min || ms > k->max)
-		return conf_fail(r, "%s must be a time from %s to 30d, as in 500ms, 5s, 2m or 1h, "
-				    "not '%s'", k->name, k->min ? "1ms" : "0", value);
+		return conf_fail(r,
+				 "%s must be a time from %s to 30d, as in 500ms, 5s, 2m or 1h, "
+				 "not '%s'",
+				 k->name, k->min ? "1ms" : "0", value);
 	*(unsigned *)field = ms;
 	return 0;
 }
@@ -371,10 +378,12 @@ static int set_nets(struct conf_reader *r, const struct key *k, void *field, con
 static int check_nat64(struct conf_reader *r, const struct cidr_list *list, const char *item,
 		       const struct cidr *c)
 {
-	if (!strchr(item, ':') || !(c->bits == 96 || (c->bits % 8 == 0 && c->bits >= 32 &&
-						      c->bits <= 64)))
-		return conf_fail(r, "'%s' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
-				    "as in 2001:db8:64::/96", item);
+	if (!strchr(item, ':') ||
+	    !(c->bits == 96 || (c->bits % 8 == 0 && c->bits >= 32 && c->bits <= 64)))
+		return conf_fail(r,
+				 "'%s' is not an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, "
+				 "as in 2001:db8:64::/96",
+				 item);
 	if (c->addr[8] != 0)
 		return conf_fail(r, "bits 64 to 71 of '%s' must be zero (RFC 6052)", item);
 	for (size_t i = 0; i < list->n; i++)
@@ -459,9 +468,9 @@ static int add_ref(struct conf_reader *r, void *arg, char *item)
 	group = strdup(item);
 	if (!group)
 		return conf_no_memory(r);
-	refs[r->n_refs++] = (struct conf_ref){
-		.rule = (size_t)(rule - r->conf->rules), .group = group, .line = r->line
-	};
+	refs[r->n_refs++] = (struct conf_ref){ .rule = (size_t)(rule - r->conf->rules),
+					       .group = group,
+					       .line = r->line };
 	return 0;
 }
 
@@ -526,11 +535,11 @@ static int set_rule_enforce(struct conf_reader *r, const struct key *k, void *fi
 /* ---- the tables ---- */
 
 const struct section conf_sections[SECTION_COUNT] = {
-	[SECTION_SLUICE] = { "sluice", false },	  [SECTION_LISTENER] = { "listener", true },
+	[SECTION_SLUICE] = { "sluice", false },	    [SECTION_LISTENER] = { "listener", true },
 	[SECTION_TIMEOUTS] = { "timeouts", false }, [SECTION_POLICY] = { "policy", false },
-	[SECTION_TLS] = { "tls", false },	  [SECTION_HTTP] = { "http", false },
+	[SECTION_TLS] = { "tls", false },	    [SECTION_HTTP] = { "http", false },
 	[SECTION_RESOLVER] = { "resolver", false }, [SECTION_METRICS] = { "metrics", false },
-	[SECTION_CLIENTS] = { "clients", true },	  [SECTION_RULE] = { "rule", true },
+	[SECTION_CLIENTS] = { "clients", true },    [SECTION_RULE] = { "rule", true },
 };
 
 #define IN(field_) .field = offsetof(struct conf, field_)
@@ -622,5 +631,6 @@ int keys_defaults(struct conf *c)
 	c->hosts = strdup("/etc/hosts");
 	return c->user && c->access_log && c->control && c->pin && c->changes && c->deny_page &&
 			       c->hosts ?
-		       0 : -ENOMEM;
+		       0 :
+		       -ENOMEM;
 }

@@ -40,8 +40,8 @@ struct key {
 	size_t field;		  /* offset */
 	const struct word *words; /* what may be said */
 	unsigned min, max;
-	bool list;		  /* may be repeated, to add to it */
-	bool empty;		  /* may be empty */
+	bool list;  /* may be repeated, to add to it */
+	bool empty; /* may be empty */
 };
 
 #define KEY_COUNT 40

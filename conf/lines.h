@@ -16,15 +16,15 @@
 
 struct lines {
 	int fd;
-	const char *path;   /* the caller's */
-	char *room;	    /* what was read; at to end is still to be given out */
+	const char *path; /* the caller's */
+	char *room;	  /* what was read; at to end is still to be given out */
 	size_t at, end;
 	bool over;	    /* nothing comes after that */
 	uint64_t bytes;	    /* read so far */
 	struct stamp stamp; /* of the file as it was opened */
 	char *text;	    /* the line, NUL-terminated, without its end; may be written to */
 	size_t len;
-	uint32_t number;    /* of the line, from 1 */
+	uint32_t number; /* of the line, from 1 */
 };
 
 /* regular: nothing but a regular file will do, so that no FIFO can hold us up. path must stay
@@ -35,8 +35,8 @@ int lines_next(struct lines *l);
 /* All that is left as it stands, NUL-terminated, `most` bytes of it: 0 and its length, else
    -errno, -EFBIG if there is more. */
 int lines_rest(struct lines *l, char *out, size_t most, size_t *len);
-const char *lines_error(int err); /* for people; -errno of these */
-bool lines_error_has_line(int err); /* it is that of a line, and not of the file */
+const char *lines_error(int err);	       /* for people; -errno of these */
+bool lines_error_has_line(int err);	       /* it is that of a line, and not of the file */
 unsigned lines_percent(const struct lines *l); /* of the file that has been given out */
 void lines_close(struct lines *l); /* also of a zeroed struct, or one that failed to open */
 

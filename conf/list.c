@@ -55,11 +55,15 @@ static int bad_name(struct conf_reader *r, const char *text, bool numeric)
 
 	for (const char *p = text; *p; p++)
 		if ((unsigned char)*p >= 0x80)
-			return conf_fail(r, "'%s' is not ASCII: give the name in A-label form "
-					    "(xn--...)", text);
+			return conf_fail(r,
+					 "'%s' is not ASCII: give the name in A-label form "
+					 "(xn--...)",
+					 text);
 	if (wild && strcmp(text, "*") != 0)
-		return conf_fail(r, "'%s': a wildcard stands only for whole labels at the start, "
-				    "as in *.example.com", text);
+		return conf_fail(r,
+				 "'%s': a wildcard stands only for whole labels at the start, "
+				 "as in *.example.com",
+				 text);
 	if (strpbrk(text, BLANKS))
 		return conf_fail(r, "'%s' is not a name; entries are separated by commas", text);
 	if (numeric)
@@ -138,10 +142,10 @@ static int add_one(struct conf_reader *r, struct target *t, const char *text)
 /* Blocklists in the form of hosts(5) begin with the entries that every hosts file has. */
 static bool is_own_entry(const char *name)
 {
-	static const char *const own[] = { "localhost",	     "localhost.localdomain",
-					   "localhost4",     "localhost4.localdomain4",
-					   "localhost6",     "localhost6.localdomain6",
-					   "local",	     "broadcasthost",
+	static const char *const own[] = { "localhost",	 "localhost.localdomain",
+					   "localhost4", "localhost4.localdomain4",
+					   "localhost6", "localhost6.localdomain6",
+					   "local",	 "broadcasthost",
 					   "0.0.0.0" };
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)

@@ -30,13 +30,13 @@ struct conf_reader {
 	struct conf *conf;
 	char *err; /* the caller's */
 	size_t err_len;
-	char *folder;	 /* of the INI file, with its slash; "" for the current one */
-	uint32_t line;	 /* where we are, in conf->sources.at[source] */
+	char *folder;  /* of the INI file, with its slash; "" for the current one */
+	uint32_t line; /* where we are, in conf->sources.at[source] */
 	uint16_t source;
-	size_t text_room; /* bytes allocated at conf->text */
-	uint64_t names;	  /* of all rules so far */
+	size_t text_room;		      /* bytes allocated at conf->text */
+	uint64_t names;			      /* of all rules so far */
 	const struct conf_progress *progress; /* NULL: nobody is told */
-	size_t entries;	  /* of `allow` and `deny` in the rule at hand; a list is one */
+	size_t entries; /* of `allow` and `deny` in the rule at hand; a list is one */
 	struct conf_ref *refs;
 	size_t n_refs;
 	struct conf_member *members;

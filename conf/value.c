@@ -12,7 +12,7 @@
 #define ADDRESS_MAX 64 /* of an address with brackets and port */
 
 const struct word value_yes_no[] = {
-	{ "yes", true },  { "no", false },   { "on", true }, { "off", false },
+	{ "yes", true },  { "no", false },    { "on", true }, { "off", false },
 	{ "true", true }, { "false", false }, { 0 },
 };
 
@@ -54,7 +54,7 @@ int value_duration(const char *text, unsigned *out_ms)
 	static const struct {
 		const char *name;
 		unsigned ms;
-	} units[] = { { "ms", 1 },	 { "s", 1000 },	     { "m", 60000 },
+	} units[] = { { "ms", 1 },	{ "s", 1000 },	   { "m", 60000 },
 		      { "h", 3600000 }, { "d", 86400000 }, { "", 1000 } };
 	size_t n = strspn(text, DIGITS);
 	uint32_t count;

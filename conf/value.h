@@ -32,8 +32,8 @@ int value_address(const char *text, struct sockaddr_storage *out);
 int value_server(const char *text);
 /*
  * What a rule's entry says: "example.com", ".example.com", "*.example.com". name: normalised and
- * NUL-terminated, len bytes; kind: enum name_kind; numeric: 1 if it can only be an address, which is
- * no name though it was read as one.
+ * NUL-terminated, len bytes; kind: enum name_kind; numeric: 1 if it can only be an address, which
+ * is no name though it was read as one.
  */
 int value_entry(const char *text, char name[NAME_BUF], uint32_t *len, uint8_t *kind,
 		uint32_t *numeric);

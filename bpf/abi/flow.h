@@ -54,7 +54,7 @@ struct flow_kern {
  * A group's number means something in one policy only. A flow that does not have the number of
  * the policy in force is looked at by user space.
  */
-#define FLOW_GROUP(serial, group) (((serial) & 0xffff) << 16 | (group))
+#define FLOW_GROUP(serial, group) (((serial)&0xffff) << 16 | (group))
 
 /* Events that user space does not need. */
 enum {
@@ -68,22 +68,22 @@ struct flow_user {
 	__u64 forwarded; /* of `passed`: bytes written to the peer, whole writes only */
 	__u32 paired;	 /* 0: nothing is redirected to the peer */
 	__u32 pad32[3];
-	__u32 group;	 /* client side: FLOW_GROUP(serial of the policy, group in it) */
-	__u32 worker;	 /* ring to send events to */
-	__u16 port;	 /* client side: destination port the rules are asked about */
+	__u32 group;  /* client side: FLOW_GROUP(serial of the policy, group in it) */
+	__u32 worker; /* ring to send events to */
+	__u16 port;   /* client side: destination port the rules are asked about */
 	__u16 pad16;
 	__u32 quiet; /* QUIET_* */
 	__u64 pad[2];
 	__u32 pad_end;
-	/* client side: counts the connections that had this record. It goes on from one to the next,
-	   so it comes last: it is not zeroed for reuse. */
+	/* client side: counts the connections that had this record. It goes on from one to the
+	   next, so it comes last: it is not zeroed for reuse. */
 	__u32 incarnation;
 };
 
 /* What the kernel program judged: the first flight. */
 struct flow_verdict {
-	/* Bytes of the first flight that are judged: FLOW_LOOK and not 0 is the program's "allowed";
-	   0 is "user space judges from the first byte". */
+	/* Bytes of the first flight that are judged: FLOW_LOOK and not 0 is the program's
+	   "allowed"; 0 is "user space judges from the first byte". */
 	__u64 look_at;
 	__u64 body_len; /* HTTP: of the request's body, which begins at look_at */
 	__u32 state;	/* FLOW_* */
@@ -110,9 +110,10 @@ struct flow {
 #define ENDPOINT_TAG 0x80000000u
 #define ENDPOINT(flow, side) ((__u32)(flow) << 1 | (__u32)(side))
 #define ENDPOINT_FLOW(endpoint) ((endpoint) >> 1)
-#define ENDPOINT_SIDE(endpoint) ((endpoint) & 1)
+#define ENDPOINT_SIDE(endpoint) ((endpoint)&1)
 
-/* A worker's ring: 4,096 events, of which there is one for a denial and one when passing up begins. */
+/* A worker's ring: 4,096 events, of which there is one for a denial and one when passing up begins.
+ */
 #define RING_BYTES (64 * 1024)
 
 /* One message of a worker's ring. A lost one loses nothing: the record has it all. */

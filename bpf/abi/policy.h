@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The policy's maps, which user space fills and the kernel programs read. Host byte order. Padding is
- * named and zero. Sizes are asserted, so a drift fails both compilers.
+ * The policy's maps, which user space fills and the kernel programs read. Host byte order. Padding
+ * is named and zero. Sizes are asserted, so a drift fails both compilers.
  */
 #ifndef SLUICE_BPF_ABI_POLICY_H
 #define SLUICE_BPF_ABI_POLICY_H
@@ -12,29 +12,30 @@ enum {
 	VERDICT_NONE = 0,
 	VERDICT_ALLOW = 1,
 	VERDICT_DENY = 2,
-	/* A rule with enforce = no would deny. It is judged as if that rule were not there; if it is
-	   allowed then, user space lets it through and tells. */
+	/* A rule with enforce = no would deny. It is judged as if that rule were not there; if it
+	   is allowed then, user space lets it through and tells. */
 	VERDICT_REPORT = 3, /* this set allows */
-	VERDICT_TRIAL = 4,  /* this set says nothing else, less specific names decide; in rows only */
+	VERDICT_TRIAL =
+		4, /* this set says nothing else, less specific names decide; in rows only */
 };
 enum { MISSING_DENY = 0, MISSING_LOOK = 1 };
 
 #define POLICY_GENERATIONS 2
-#define GROUP_ALL 0 /* the group every client without a better one is in */
+#define GROUP_ALL 0		 /* the group every client without a better one is in */
 #define RULE_RUNTIME 0x3fffffffu /* in place of a rule's number: an entry made at run time */
 
 /* The scalars of one generation of the policy. */
 struct policy_head {
-	__u64 key[2];	      /* SipHash key of the names */
-	__u32 default_allow;  /* 1: names that no rule covers are allowed */
-	__u32 no_sni;	      /* MISSING_* */
-	__u32 enforce;	      /* 0: the kernel denies nothing, user space reports */
-	__u32 min_version;    /* highest version a client must offer, 0x0303 */
-	__u32 ready;	      /* 1: the generation is complete */
-	__u32 serial;	      /* counts the loads */
-	__u32 name_buckets;   /* of the table of names */
-	__u32 rule_buckets;   /* of the table of decisions */
-	__u32 filter_blocks;  /* of the filter of the names */
+	__u64 key[2];	     /* SipHash key of the names */
+	__u32 default_allow; /* 1: names that no rule covers are allowed */
+	__u32 no_sni;	     /* MISSING_* */
+	__u32 enforce;	     /* 0: the kernel denies nothing, user space reports */
+	__u32 min_version;   /* highest version a client must offer, 0x0303 */
+	__u32 ready;	     /* 1: the generation is complete */
+	__u32 serial;	     /* counts the loads */
+	__u32 name_buckets;  /* of the table of names */
+	__u32 rule_buckets;  /* of the table of decisions */
+	__u32 filter_blocks; /* of the filter of the names */
 	__u32 pad32;
 };
 
@@ -55,8 +56,8 @@ struct slot {
 };
 
 #define BUCKET_SLOTS 4
-/* In b of a bucket's first slot, used or free: a key that belongs here first is in its second bucket.
-   Without it nobody need look there. Not part of the value. */
+/* In b of a bucket's first slot, used or free: a key that belongs here first is in its second
+   bucket. Without it nobody need look there. Not part of the value. */
 #define BUCKET_MORE 0x80000000u
 
 struct bucket {
@@ -64,9 +65,10 @@ struct bucket {
 };
 
 /*
- * A filter of the names' hashes, in blocks of one cache line: a name that is in the table has all its
- * bits, one that is not has them one time in forty. In a policy of millions of names the filter is in the
- * cache where the table is not. Nothing else follows from it: without it the answers are the same.
+ * A filter of the names' hashes, in blocks of one cache line: a name that is in the table has all
+ * its bits, one that is not has them one time in forty. In a policy of millions of names the filter
+ * is in the cache where the table is not. Nothing else follows from it: without it the answers are
+ * the same.
  */
 struct filter_block {
 	__u64 word[8];

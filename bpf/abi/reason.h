@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Why a connection ended or was denied, and what it spoke: words that the kernel programs, the access
- * log and the counters share.
+ * Why a connection ended or was denied, and what it spoke: words that the kernel programs, the
+ * access log and the counters share.
  */
 #ifndef SLUICE_BPF_ABI_REASON_H
 #define SLUICE_BPF_ABI_REASON_H
 
-/* The one word of the access log (slowpath/report/log_line.c). The number is an index of the counters. */
+/* The one word of the access log (slowpath/report/log_line.c). The number is an index of the
+ * counters. */
 enum {
 	REASON_OK = 0,
 	REASON_POLICY,

@@ -52,8 +52,8 @@ PURE int bucket_more(const struct bucket *b)
 }
 
 /*
- * A blocked Bloom filter (Putze, Sanders, Singler 2007): which block, of n, and four of its 512 bits,
- * each told by nine bits of the hash.
+ * A blocked Bloom filter (Putze, Sanders, Singler 2007): which block, of n, and four of its 512
+ * bits, each told by nine bits of the hash.
  */
 #define FILTER_BITS 4
 

@@ -18,8 +18,8 @@
 
 #include "bpf/abi/name.h"
 #include "bpf/abi/policy.h"
-#include "bpf/wire/hash.h"
 #include "bpf/policy/buckets.h"
+#include "bpf/wire/hash.h"
 
 struct verdict_walk {
 	struct policy_tables tables;
@@ -82,9 +82,11 @@ PURE void verdict_suffix(struct verdict_walk *w, int here)
 	struct slot_value found;
 	__u32 word;
 
-	/* The whole name is the one that is most often there: then the filter would be one line more. */
-	if ((here || filter_has(policy_filter_at(&w->tables, filter_block_of(hash, w->filter_blocks)),
-				hash)) &&
+	/* The whole name is the one that is most often there: then the filter would be one line
+	 * more. */
+	if ((here ||
+	     filter_has(policy_filter_at(&w->tables, filter_block_of(hash, w->filter_blocks)),
+			hash)) &&
 	    verdict_find(policy_names_at, w, w->name_buckets, hash, &found))
 		verdict_ask(w, here ? found.a : found.b);
 	if (!w->has_changes)

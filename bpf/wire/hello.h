@@ -106,8 +106,7 @@ PURE int hello_server_name(struct rd ext, struct rd *name)
 	__u32 type = rd_u8(&list);
 
 	*name = rd_vec(&list, 2);
-	return rd_done(&ext) && rd_done(&list) && type == 0 && rd_left(name) ? PARSE_OK :
-									       PARSE_BAD;
+	return rd_done(&ext) && rd_done(&list) && type == 0 && rd_left(name) ? PARSE_OK : PARSE_BAD;
 }
 
 struct hello_versions {

@@ -17,26 +17,30 @@
 
 #define HTTP_HEAD_MAX 65536
 #define HTTP_METHOD_MAX 32
-#define HTTP_EMPTY_MAX 4 /* lines before a request line; Go's server takes two, nginx any number */
+#define HTTP_EMPTY_MAX                                                                             \
+	4 /* lines before a request line; Go's server takes two, nginx any number                  \
+	   */
 #define HTTP_SCHEME_LEN 7
-#define HTTP_AUTHORITY_MAX (NAME_MAX_LEN + 1 + 6) /* a name, its last dot, a port; no literal is longer */
+#define HTTP_AUTHORITY_MAX                                                                         \
+	(NAME_MAX_LEN + 1 + 6) /* a name, its last dot, a port; no literal is longer */
 
 enum { HTTP_BODY_NONE = 0, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
 
-/* To what the request asks to change. NEVER: one of those asked for would hide requests or hellos. */
+/* To what the request asks to change. NEVER: one of those asked for would hide requests or hellos.
+ */
 enum { HTTP_UPGRADE_NONE = 0, HTTP_UPGRADE_OTHER = 1, HTTP_UPGRADE_NEVER = 2 };
 
 struct http {
-	__u64 body_len; /* HTTP_BODY_LENGTH: more than 0; else 0 */
-	struct rd host; /* raw, without the port; an IPv6 literal with its brackets */
-	__u32 used;	/* bytes of the head, with the empty lines before and behind it */
-	__u16 port;	/* as written behind the host; 0: none */
-	__u8 has_host;	/* 1: host is there; 0: no Host and no authority, or an empty Host */
-	__u8 minor;	/* HTTP/1.minor, 0 or 1 */
-	__u8 body;	/* HTTP_BODY_* */
-	__u8 upgrade;	/* HTTP_UPGRADE_* */
+	__u64 body_len;	       /* HTTP_BODY_LENGTH: more than 0; else 0 */
+	struct rd host;	       /* raw, without the port; an IPv6 literal with its brackets */
+	__u32 used;	       /* bytes of the head, with the empty lines before and behind it */
+	__u16 port;	       /* as written behind the host; 0: none */
+	__u8 has_host;	       /* 1: host is there; 0: no Host and no authority, or an empty Host */
+	__u8 minor;	       /* HTTP/1.minor, 0 or 1 */
+	__u8 body;	       /* HTTP_BODY_* */
+	__u8 upgrade;	       /* HTTP_UPGRADE_* */
 	__u8 connection_close; /* 1: the last request, by the client's own word */
-	__u8 head;		/* 1: the method is HEAD, whose answer has no body */
+	__u8 head;	       /* 1: the method is HEAD, whose answer has no body */
 };
 
 /* A range of the input; end 0: not seen. Nothing judged here can end at offset 0. */
@@ -59,7 +63,7 @@ enum {
 };
 
 /* Words of interest, one column each; columns of a set of words are bytes of 0x80. */
-#define HTTP_COLUMN(n) (0x80ULL << (n) * 8)
+#define HTTP_COLUMN(n) (0x80ULL << (n)*8)
 #define HTTP_HOST HTTP_COLUMN(0)
 #define HTTP_CONTENT_LENGTH HTTP_COLUMN(1)
 #define HTTP_TRANSFER_ENCODING HTTP_COLUMN(2)
@@ -115,9 +119,10 @@ struct http_walk {
 	__u32 underscore;
 	__u32 upgrade; /* HTTP_UPGRADE_* */
 	__u32 begin;   /* of the empty lines before the request, if any */
-	/* The request line: each part begins one behind the end of the one before; 0: not there yet. */
+	/* The request line: each part begins one behind the end of the one before; 0: not there
+	 * yet. */
 	__u32 start, method_end, target_end, version_end;
-	__u32 judged; /* parts that were complete; see rd.h for its place */
+	__u32 judged;		    /* parts that were complete; see rd.h for its place */
 	struct http_span authority; /* found when it is judged; end 0: the target is a path */
 	struct http_span value, host, length, coding;
 };
@@ -225,11 +230,12 @@ PURE __u32 http_value_end(struct http_walk *w)
 }
 
 #define HTTP_WORD(a, b, c, d, e, f, g, h) HTTP_ROW(h, g, f, e, d, c, b, a)
-#define HTTP_TAIL(word, n) ((word) & ~0ULL >> (64 - (n) * 8))
+#define HTTP_TAIL(word, n) ((word) & ~0ULL >> (64 - (n)*8))
 
 /*
- * Does the value of Upgrade that ends so name what hides requests or hellos: HTTP/2 and its kind, TLS,
- * a tunnel (connect-udp)? Wherever in it that stands, for servers look for it in ways of their own.
+ * Does the value of Upgrade that ends so name what hides requests or hellos: HTTP/2 and its kind,
+ * TLS, a tunnel (connect-udp)? Wherever in it that stands, for servers look for it in ways of their
+ * own.
  */
 ALONE int http_is_never(__u64 word)
 {
@@ -290,8 +296,8 @@ PURE __u32 http_line_byte(struct http_walk *w, __u32 c)
 }
 
 /*
- * RFC 9112 2.2: old clients send an empty line behind a body, which servers ignore or answer with an
- * error; so it is carried with the request behind it, and moves no boundary.
+ * RFC 9112 2.2: old clients send an empty line behind a body, which servers ignore or answer with
+ * an error; so it is carried with the request behind it, and moves no boundary.
  */
 PURE __u32 http_method_byte(struct http_walk *w, __u32 c)
 {
@@ -307,8 +313,8 @@ PURE __u32 http_method_byte(struct http_walk *w, __u32 c)
 }
 
 /*
- * Method, target and version: visible characters, one space between them, CR behind. In a target also
- * bytes from 0x80 up, which clients do not always encode.
+ * Method, target and version: visible characters, one space between them, CR behind. In a target
+ * also bytes from 0x80 up, which clients do not always encode.
  */
 PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
 {
@@ -574,7 +580,8 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 		return PARSE_BAD;
 	h->head = n.word == HTTP_WORD(0, 0, 0, 0, 'H', 'E', 'A', 'D');
 	if (rd_at(&n.in, target) == '*' &&
-	    (w->target_end - target != 1 || n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
+	    (w->target_end - target != 1 ||
+	     n.word != HTTP_WORD(0, 'O', 'P', 'T', 'I', 'O', 'N', 'S')))
 		return PARSE_BAD;
 	n.in.off = w->target_end + 1;
 	n.in.end = w->version_end;
@@ -686,13 +693,14 @@ PURE int http_too_long(const struct http_walk *w)
 /* Where the authority of a target ends is known behind the line, or once it is too long. */
 PURE int http_target_known(const struct http_walk *w)
 {
-	return w->version_end || (w->method_end && w->in.off - w->method_end >
-							   1 + HTTP_SCHEME_LEN + HTTP_AUTHORITY_MAX);
+	return w->version_end ||
+	       (w->method_end &&
+		w->in.off - w->method_end > 1 + HTTP_SCHEME_LEN + HTTP_AUTHORITY_MAX);
 }
 
 /*
- * What has become complete since the last time, though the head may not be, and nothing a second time:
- * who sends single bytes must not have all of the head gone over for each.
+ * What has become complete since the last time, though the head may not be, and nothing a second
+ * time: who sends single bytes must not have all of the head gone over for each.
  */
 PURE int http_judge(struct http_walk *w, struct http *h)
 {
@@ -700,7 +708,8 @@ PURE int http_judge(struct http_walk *w, struct http *h)
 		return PARSE_BAD;
 	if (http_target_known(w) && http_judge_host(w, h) != PARSE_OK)
 		return PARSE_BAD;
-	if (http_due(w, w->length.end, HTTP_PART_LENGTH) | http_due(w, w->coding.end, HTTP_PART_CODING))
+	if (http_due(w, w->length.end, HTTP_PART_LENGTH) |
+	    http_due(w, w->coding.end, HTTP_PART_CODING))
 		return http_judge_body(w, h);
 	return PARSE_OK;
 }

@@ -17,7 +17,8 @@
 #include <bpf/bpf_helpers.h>
 #define PURE static __always_inline
 #define PART static __attribute__((noinline)) /* a frame of its own: the stack is 512 bytes */
-#define ALONE __attribute__((noinline)) /* not static: verified once, by itself, for any arguments */
+#define ALONE                                                                                      \
+	__attribute__((noinline)) /* not static: verified once, by itself, for any arguments */
 #define loop(n, fn, ctx) bpf_loop((n), (fn), (ctx), 0)
 static volatile __u32 loop_zero; /* in a map, where the verifier does not see its value */
 #define LOOP_ZERO loop_zero

@@ -15,10 +15,10 @@
 
 struct name_walk {
 	struct rd in;
-	__u8 *out;     /* NAME_BUF bytes */
-	__u32 len;     /* bytes written */
-	__u32 label;   /* bytes of the label so far */
-	__u32 digits;  /* 1: the label so far is a number */
+	__u8 *out;    /* NAME_BUF bytes */
+	__u32 len;    /* bytes written */
+	__u32 label;  /* bytes of the label so far */
+	__u32 digits; /* 1: the label so far is a number */
 	__u32 bad;
 };
 

@@ -23,7 +23,9 @@
 #define HELLO_REQUEST_TYPE 0
 #define SERVER_RANDOM_OFF 6 /* in the message: type, length, legacy_version */
 
-#define TLS_ANSWER_LOST 0xffffffffu /* bytes left: behind a retry request came what is no record */
+#define TLS_ANSWER_LOST                                                                            \
+	0xffffffffu /* bytes left: behind a retry request came what is no record                   \
+		     */
 
 /* What a server's first handshake message is; see struct tls_answer. */
 enum {
@@ -34,21 +36,24 @@ enum {
 
 /* The server's stream so far. All zero at first. */
 struct tls_answer {
-	__u32 word;	/* TLS_ANSWER_*; once it is not UNKNOWN it does not change */
-	__u32 left;	/* bytes of the record's payload that are still to come */
-	__u32 header;	/* bytes of the record's header so far; 0 with left 0: between two records */
-	__u32 type;	/* of the record */
-	__u32 message;	/* bytes of the handshake message so far */
-	__u32 hello;	/* 1: that is a ServerHello */
+	__u32 word;    /* TLS_ANSWER_*; once it is not UNKNOWN it does not change */
+	__u32 left;    /* bytes of the record's payload that are still to come */
+	__u32 header;  /* bytes of the record's header so far; 0 with left 0: between two records */
+	__u32 type;    /* of the record */
+	__u32 message; /* bytes of the handshake message so far */
+	__u32 hello;   /* 1: that is a ServerHello */
 };
 
 /*
- * RFC 8446 4.1.3: SHA-256 of "HelloRetryRequest", first byte on top. A word more than it has: what is
- * just 32 bytes clang puts into a section of its own, of which Debian 12's libbpf makes BTF that no
- * kernel takes.
+ * RFC 8446 4.1.3: SHA-256 of "HelloRetryRequest", first byte on top. A word more than it has: what
+ * is just 32 bytes clang puts into a section of its own, of which Debian 12's libbpf makes BTF that
+ * no kernel takes.
  */
 static const __u64 tls_retry_random[HELLO_RANDOM_LEN / 8 + 1] = {
-	0xcf21ad74e59a6111ULL, 0xbe1d8c021e65b891ULL, 0xc2a211167abb8c5eULL, 0x079e09e2c8a8339cULL,
+	0xcf21ad74e59a6111ULL,
+	0xbe1d8c021e65b891ULL,
+	0xc2a211167abb8c5eULL,
+	0x079e09e2c8a8339cULL,
 };
 
 PURE __u32 tls_retry_byte(__u32 at)

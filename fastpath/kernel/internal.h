@@ -22,8 +22,8 @@ struct fastpath {
 	struct sluice_bpf *skel;
 	unsigned workers;
 	struct worker_ring *rings;
-	char *pin; /* folder our maps are pinned in, or NULL */
-	char *user; /* whom we will be, or NULL */
+	char *pin;		  /* folder our maps are pinned in, or NULL */
+	char *user;		  /* whom we will be, or NULL */
 	ino_t pinned[PINNED_MAX]; /* their files, once they are published */
 
 	struct flow *records; /* shared with the program */
@@ -41,8 +41,8 @@ struct fastpath {
 	uint32_t generation; /* in force */
 };
 
-/* Positions of a worker's ring, in bytes that went through it: where the next event will be written,
-   and up to where it was read. */
+/* Positions of a worker's ring, in bytes that went through it: where the next event will be
+   written, and up to where it was read. */
 uint64_t ring_written(const struct fastpath *fp, unsigned worker);
 uint64_t ring_read(const struct fastpath *fp, unsigned worker);
 

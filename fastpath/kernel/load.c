@@ -25,7 +25,7 @@
 struct worker_ring {
 	struct ring_buffer *rb;
 	uint8_t *positions; /* a page with the reader's, one with the writer's */
-	unsigned left; /* events until others have their turn */
+	unsigned left;	    /* events until others have their turn */
 	void (*fn)(void *ctx, const struct flow_event *e);
 	void *ctx;
 };
@@ -102,7 +102,8 @@ static int open_rings(struct fastpath *fp)
 	if (!fp->rings)
 		return -ENOMEM;
 	for (uint32_t w = 0; w < fp->workers && !err; w++) {
-		int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "sluice_ring", 0, 0, RING_BYTES, NULL);
+		int fd =
+			bpf_map_create(BPF_MAP_TYPE_RINGBUF, "sluice_ring", 0, 0, RING_BYTES, NULL);
 
 		if (fd < 0)
 			return fd;
@@ -133,8 +134,9 @@ static int open_records(struct fastpath *fp)
 	int err = share(fp->skel->maps.flows, fp->capacity, sizeof(struct flow),
 			(void **)&fp->records, &fp->records_bytes);
 
-	err = err ?: share(fp->skel->maps.lost, fp->workers, sizeof(*fp->lost), (void **)&fp->lost,
-			   &fp->lost_bytes);
+	err = err   ?:
+		      share(fp->skel->maps.lost, fp->workers, sizeof(*fp->lost), (void **)&fp->lost,
+			    &fp->lost_bytes);
 	return err;
 }
 
@@ -160,10 +162,11 @@ static int attach(struct fastpath *fp)
 
 static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
 {
-	struct bpf_map *maps[] = { s->maps.flows,	 s->maps.stats,	       s->maps.policy_active,
-				   s->maps.policy_heads, s->maps.policy_ports, s->maps.policy_names,
-				   s->maps.policy_rules,
-				   s->maps.policy_filters, s->maps.policy_changes };
+	struct bpf_map *maps[] = { s->maps.flows,	  s->maps.stats,
+				   s->maps.policy_active, s->maps.policy_heads,
+				   s->maps.policy_ports,  s->maps.policy_names,
+				   s->maps.policy_rules,  s->maps.policy_filters,
+				   s->maps.policy_changes };
 
 	_Static_assert(sizeof(maps) / sizeof(*maps) <= PINNED_MAX, "no room for the pins");
 	return i < sizeof(maps) / sizeof(*maps) ? maps[i] : NULL;

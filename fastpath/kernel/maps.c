@@ -17,10 +17,10 @@
 #include "fastpath/policy/table.h"
 #include "sluice.skel.h"
 
-#define BATCH 1024	 /* buckets compared in one go */
-#define SAMPLES 1024	 /* names that the program is asked about */
+#define BATCH 1024   /* buckets compared in one go */
+#define SAMPLES 1024 /* names that the program is asked about */
 #define ASK_TRIES 1000
-#define ASKED_GROUPS 2	 /* each as a client of all, and as one of the last group */
+#define ASKED_GROUPS 2 /* each as a client of all, and as one of the last group */
 
 /* ---- a table ---- */
 
@@ -138,15 +138,18 @@ static int fill_slot(struct fastpath *fp, uint32_t slot, const struct policy *p)
 	drop_slot(fp, slot);
 	err = put_table(s->maps.policy_names, slot, &fp->names_fd[slot],
 			make_table("sluice_names", names->at, names->n_buckets));
-	err = err ?: put_table(s->maps.policy_rules, slot, &fp->rules_fd[slot],
-			       make_table("sluice_rules", rules->at, rules->n_buckets));
-	err = err ?: put_table(s->maps.policy_filters, slot, &fp->filters_fd[slot],
-			       make_table("sluice_filter", (const struct bucket *)filter->at,
-					  filter->n_blocks));
+	err = err   ?:
+		      put_table(s->maps.policy_rules, slot, &fp->rules_fd[slot],
+				make_table("sluice_rules", rules->at, rules->n_buckets));
+	err = err   ?:
+		      put_table(s->maps.policy_filters, slot, &fp->filters_fd[slot],
+				make_table("sluice_filter", (const struct bucket *)filter->at,
+					   filter->n_blocks));
 	err = err ?: fill_changes(fp, slot, p);
 	if (err)
 		return err;
-	if (bpf_map_update_elem(bpf_map__fd(s->maps.policy_ports), &slot, policy_port_classes(p), 0) ||
+	if (bpf_map_update_elem(bpf_map__fd(s->maps.policy_ports), &slot, policy_port_classes(p),
+				0) ||
 	    bpf_map_update_elem(bpf_map__fd(s->maps.policy_heads), &slot, policy_head(p), 0))
 		return -errno;
 	return 0;
@@ -206,8 +209,7 @@ static int ask_patiently(struct fastpath *fp, uint32_t slot, uint32_t group, con
 
 static uint32_t expected(const struct policy *p, uint32_t group, const char *name, uint16_t port)
 {
-	struct policy_verdict v =
-		policy_judge(p, group, (const uint8_t *)name, strlen(name), port);
+	struct policy_verdict v = policy_judge(p, group, (const uint8_t *)name, strlen(name), port);
 	uint32_t word = v.allow ? VERDICT_ALLOW : v.report ? VERDICT_REPORT : VERDICT_DENY;
 
 	return v.rule << 2 | word;
@@ -287,7 +289,8 @@ int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size
 	struct policy_active active = { .generation = slot };
 	int err = fill_changes(fp, slot, p);
 
-	if (!err && bpf_map_update_elem(bpf_map__fd(fp->skel->maps.policy_active), &zero, &active, 0))
+	if (!err &&
+	    bpf_map_update_elem(bpf_map__fd(fp->skel->maps.policy_active), &zero, &active, 0))
 		err = -errno;
 	if (err) {
 		drop_slot(fp, slot);

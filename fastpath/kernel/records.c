@@ -16,7 +16,8 @@
 #define LINGERING_LOOKS 4 /* in one go: each is a system call or two */
 
 /* Neither socket is in the map any more. Asked for, and not concluded from close(): who looks at
-   /proc/PID/fdinfo may hold a socket open for a moment longer. What cannot be asked is still there. */
+   /proc/PID/fdinfo may hold a socket open for a moment longer. What cannot be asked is still there.
+ */
 static bool has_left(const struct fastpath *fp, uint32_t flow)
 {
 	int socks = bpf_map__fd(fp->skel->maps.socks);
@@ -66,7 +67,8 @@ uint32_t flow_take(struct fastpath *fp, unsigned worker)
 	_Static_assert(FLOW_NONE == POOL_NONE, "one word for none");
 	if (flow != FLOW_NONE) {
 		clear(&fp->records[flow]);
-		__atomic_store_n(&fp->records[flow].u[SIDE_CLIENT].worker, worker, __ATOMIC_RELAXED);
+		__atomic_store_n(&fp->records[flow].u[SIDE_CLIENT].worker, worker,
+				 __ATOMIC_RELAXED);
 	}
 	return flow;
 }

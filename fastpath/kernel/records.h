@@ -38,7 +38,8 @@ int flow_insert(struct fastpath *fp, uint32_t flow, int side, int fd);
 /* Makes the program see what arrived before the insertion. */
 void flow_kick(int fd);
 
-/* Before the socket of `side` is put in: what user space has read from it until now, and written. */
+/* Before the socket of `side` is put in: what user space has read from it until now, and written.
+ */
 static inline void flow_set_carried(struct flow *f, int side, uint64_t read, uint64_t written)
 {
 	f->k[side].passed = read;
@@ -83,15 +84,16 @@ static inline bool flow_forwarded(struct flow *f, int side, uint64_t total)
 	return __atomic_load_n(&f->k[side].passed, __ATOMIC_SEQ_CST) != total;
 }
 
-/* QUIET_*. After more is asked for than before, the caller looks: what came meanwhile is not told. */
+/* QUIET_*. After more is asked for than before, the caller looks: what came meanwhile is not told.
+ */
 static inline void flow_set_quiet(struct flow *f, int side, uint32_t quiet)
 {
 	__atomic_store_n(&f->u[side].quiet, quiet, __ATOMIC_SEQ_CST);
 }
 
 /*
- * Hands the verdict on (bpf/abi/flow.h): from NEW to LOOK user space takes it over, from LOOK to OPAQUE
- * it says that nothing is left. false: `from` is past, and the record is as it was.
+ * Hands the verdict on (bpf/abi/flow.h): from NEW to LOOK user space takes it over, from LOOK to
+ * OPAQUE it says that nothing is left. false: `from` is past, and the record is as it was.
  */
 static inline bool flow_hand_on(struct flow *f, uint32_t from, uint32_t to)
 {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/wire/hash.h"
 #include "bpf/policy/buckets.h"
+#include "bpf/wire/hash.h"
 #include "common/cleanup.h"
 #include "fastpath/policy/ports.h"
 
@@ -20,7 +20,7 @@
 #define ITEM(rule, deny, exact) ((uint32_t)(rule) << 2 | (uint32_t)(deny) << 1 | (uint32_t)(exact))
 #define ITEM_RULE(item) ((item) >> 2)
 #define ITEM_DENY(item) ((item) >> 1 & 1)
-#define ITEM_EXACT(item) ((item) & 1)
+#define ITEM_EXACT(item) ((item)&1)
 
 /* An entry of a rule, by its number among all of all rules, chained with the others of the same
    text. Numbers are index + 1. */
@@ -44,11 +44,11 @@ struct compiler {
 	struct tables *out;
 	struct ports ports;
 	struct link *links;
-	uint32_t *first; /* by rule: the number of its first entry */
-	struct u32_list items;	   /* of all sets, one behind the other */
-	struct set *sets;	   /* [0] is none */
+	uint32_t *first;       /* by rule: the number of its first entry */
+	struct u32_list items; /* of all sets, one behind the other */
+	struct set *sets;      /* [0] is none */
 	size_t n_sets, sets_room;
-	uint32_t *index;	   /* open addressing: set numbers by content */
+	uint32_t *index; /* open addressing: set numbers by content */
 	uint64_t index_mask;
 	struct u32_list here, below, groups, classes; /* scratch */
 };
@@ -317,7 +317,8 @@ static int make_sets(struct compiler *k)
 
 /* ---- sets to decisions ---- */
 
-/* Which item of a set decides for a group and a class of ports; without denies on trial, or with. */
+/* Which item of a set decides for a group and a class of ports; without denies on trial, or with.
+ */
 static struct rule_decision best_item(const struct compiler *k, const struct set *s, uint16_t group,
 				      uint16_t class, bool trials)
 {
@@ -331,7 +332,8 @@ static struct rule_decision best_item(const struct compiler *k, const struct set
 
 		if (reach == REACH_NONE || (trial && !trials))
 			continue;
-		rank = 1 + tables_rank(ITEM_EXACT(item), reach == REACH_NAMED, ITEM_DENY(item), !trial);
+		rank = 1 +
+		       tables_rank(ITEM_EXACT(item), reach == REACH_NAMED, ITEM_DENY(item), !trial);
 		if (rank <= best) /* items are in the order of rules */
 			continue;
 		best = rank;

@@ -16,8 +16,8 @@
 #define TABLES_PORTS 65536
 
 struct tables {
-	struct table names; /* of distinct names */
-	struct table rules; /* of decisions */
+	struct table names;   /* of distinct names */
+	struct table rules;   /* of decisions */
 	struct filter filter; /* of the names */
 	uint16_t port_classes[TABLES_PORTS];
 };
@@ -34,8 +34,8 @@ uint64_t tables_hash(const uint64_t key[2], const char *name);
 
 /*
  * The order among entries that speak of the same name or network: higher goes before. Between
- * equals the rule that comes first in the file does. Of two denies the one that bites goes before one
- * on trial.
+ * equals the rule that comes first in the file does. Of two denies the one that bites goes before
+ * one on trial.
  */
 static inline unsigned tables_rank(bool exact, bool named_group, bool deny, bool enforce)
 {

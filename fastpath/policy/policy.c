@@ -11,8 +11,8 @@
 #include <sys/random.h>
 
 #include "conf/value.h"
-#include "fastpath/policy/prefix.h"
 #include "fastpath/policy/compile.h"
+#include "fastpath/policy/prefix.h"
 
 #define KEY_TRIES 8
 #define CIDR_TEXT 64
@@ -439,7 +439,8 @@ static const struct net *find_net(const struct policy *p, uint32_t group, const 
 	return NULL;
 }
 
-/* As for names: a deny on trial is told where the others allow, and is nothing where they do not. */
+/* As for names: a deny on trial is told where the others allow, and is nothing where they do not.
+ */
 static const struct net *deciding_net(const struct policy *p, uint32_t group,
 				      const uint8_t addr[16], uint16_t port)
 {
@@ -600,7 +601,8 @@ int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, 
 
 	if (v.rule == RULE_RUNTIME) {
 		change = find_change(p, v.allow, name, len);
-		snprintf(where, where_len, "runtime: %s%s", value_prefix(change->kind), change->name);
+		snprintf(where, where_len, "runtime: %s%s", value_prefix(change->kind),
+			 change->name);
 		return 0;
 	}
 	e = v.rule ? find_entry(p, v, name, len) : NULL;

@@ -2,7 +2,8 @@
 /*
  * The policy: what struct conf says, compiled so that a verdict costs one look-up a label. The
  * tables are the same on both sides of the kernel boundary and so is the code that walks them
- * (bpf/policy/verdict.h); here is the user-space copy, from which fastpath/ fills the kernel's maps.
+ * (bpf/policy/verdict.h); here is the user-space copy, from which fastpath/ fills the kernel's
+ * maps.
  *
  * How it is compiled. Every name has two sets of rules, `here` (the name itself) and `below`
  * (names under it). A set is the list of (rule, allow or deny, exactness) that speak there;
@@ -38,7 +39,7 @@ struct filter;
 struct policy_verdict {
 	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: said at run time */
 	bool allow;
-	bool report;   /* its rule has enforce = no and would deny what the others allow: to be let
+	bool report; /* its rule has enforce = no and would deny what the others allow: to be let
 			  through and told */
 };
 
@@ -109,11 +110,11 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 
 const struct policy_head *policy_head(const struct policy *p);
 void policy_set_serial(struct policy *p, uint32_t serial); /* before others see it */
-size_t policy_names(const struct policy *p); /* distinct names */
+size_t policy_names(const struct policy *p);		   /* distinct names */
 const struct table *policy_names_table(const struct policy *p);
 const struct table *policy_rules_table(const struct policy *p);
 const struct filter *policy_filter(const struct policy *p);
 const struct bucket *policy_changes_table(const struct policy *p); /* CHANGES_BUCKETS; NULL: none */
-const uint16_t *policy_port_classes(const struct policy *p); /* 65536 of them, by port */
+const uint16_t *policy_port_classes(const struct policy *p);	   /* 65536 of them, by port */
 
 #endif

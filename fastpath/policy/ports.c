@@ -11,14 +11,14 @@
 #include "common/cleanup.h"
 
 #define PORTS 65536
-#define CLASSES (2 * PORTS) /* while one rule is at work, old and new ones */
+#define CLASSES (2 * PORTS)   /* while one rule is at work, old and new ones */
 #define TOTAL_MAX (16u << 20) /* classes named by all rules together */
 
 struct refine {
 	uint32_t class_of[PORTS];
-	uint32_t rule_of[PORTS];   /* number of the last rule that moved the port */
+	uint32_t rule_of[PORTS]; /* number of the last rule that moved the port */
 	uint32_t members[CLASSES];
-	uint32_t split[CLASSES];   /* where this rule moves the members */
+	uint32_t split[CLASSES];    /* where this rule moves the members */
 	uint32_t split_by[CLASSES]; /* the rule that split[] is of */
 	uint32_t vacant[CLASSES];
 	uint32_t n_vacant;
@@ -138,8 +138,7 @@ int ports_rule_reach(const struct ports *p, size_t rule, uint16_t group, uint16_
 	const struct ports_rule *r = &p->rules[rule];
 	int reach = REACH_NONE;
 
-	if (r->n_classes &&
-	    !bsearch(&class, r->classes, r->n_classes, sizeof(class), compare_u16))
+	if (r->n_classes && !bsearch(&class, r->classes, r->n_classes, sizeof(class), compare_u16))
 		return REACH_NONE;
 	for (size_t i = 0; i < r->n_groups; i++) {
 		if (r->groups[i] == group && group != 0)

@@ -11,7 +11,7 @@
 
 #include "bpf/policy/buckets.h"
 
-#define TABLE_FILL 60 /* of 100 slots */
+#define TABLE_FILL 60	 /* of 100 slots */
 #define SPARE_BUCKETS 16 /* where there are few, many keys have one bucket for both */
 #define WALK_MAX 1000
 #define FILTER_BITS_A_KEY 10

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A table of bpf/policy/buckets.h in the making, and in use in user space. Memory: 64 bytes a bucket, and
- * one bucket for 2.4 keys (TABLE_FILL), so 27 bytes a key, and 1 kB. Inserting moves other keys to
- * their second bucket; values move with them, so a pointer holds until the next insertion. A table is
- * sealed when all is in it: then it can be looked up in as bpf/policy/buckets.h says, and nothing more is put.
+ * A table of bpf/policy/buckets.h in the making, and in use in user space. Memory: 64 bytes a
+ * bucket, and one bucket for 2.4 keys (TABLE_FILL), so 27 bytes a key, and 1 kB. Inserting moves
+ * other keys to their second bucket; values move with them, so a pointer holds until the next
+ * insertion. A table is sealed when all is in it: then it can be looked up in as
+ * bpf/policy/buckets.h says, and nothing more is put.
  */
 #ifndef SLUICE_FASTPATH_POLICY_TABLE_H
 #define SLUICE_FASTPATH_POLICY_TABLE_H
@@ -23,7 +24,7 @@ struct table {
 /* Room for n keys. 0, -ENOMEM, or -E2BIG; t is zero then. */
 int table_open(struct table *t, size_t n);
 int table_open_buckets(struct table *t, uint32_t n_buckets); /* for as many as fit: half is safe */
-void table_close(struct table *t); /* a zeroed struct is fine */
+void table_close(struct table *t);			     /* a zeroed struct is fine */
 /* Gives back what it has too much of, if that is worth it. 0 or an error of the two others; the
    table is whole in any case. */
 int table_fit(struct table *t);
@@ -34,7 +35,8 @@ struct slot *table_find(const struct table *t, uint64_t key);
    room; the table is of no use then. Try more buckets, or other keys. */
 int table_put(struct table *t, uint64_t key, struct slot_value value);
 
-/* Marks the buckets from which a key had to go. Once, and last: values are not to be changed either. */
+/* Marks the buckets from which a key had to go. Once, and last: values are not to be changed
+ * either. */
 void table_seal(struct table *t);
 
 /* A filter of the keys of a table, ten bits each. 0 or -ENOMEM. */

@@ -44,43 +44,43 @@ struct prefix {
  * ORCHIDs are reachable by the registry, but they name hosts and no place where one is: refused.
  */
 static const struct prefix special[] = {
-	V4(0, 0, 0, 0, 8),		    /* RFC 791: this network */
-	V4(10, 0, 0, 0, 8),		    /* RFC 1918: private */
-	V4(100, 64, 0, 0, 10),		    /* RFC 6598: shared */
-	V4(127, 0, 0, 0, 8),		    /* RFC 1122: loopback */
-	V4(169, 254, 0, 0, 16),		    /* RFC 3927: link-local; cloud metadata lives here */
-	V4(172, 16, 0, 0, 12),		    /* RFC 1918: private */
-	V4(192, 0, 0, 0, 24),		    /* RFC 6890: IETF protocol assignments */
-	V4_REACHABLE(192, 0, 0, 9, 32),	    /* RFC 7723: port control protocol anycast */
-	V4_REACHABLE(192, 0, 0, 10, 32),    /* RFC 8155: TURN anycast */
-	V4(192, 0, 2, 0, 24),		    /* RFC 5737: documentation */
-	V4(192, 88, 99, 0, 24),		    /* RFC 7526: 6to4 relays, deprecated */
-	V4(192, 168, 0, 0, 16),		    /* RFC 1918: private */
-	V4(198, 18, 0, 0, 15),		    /* RFC 2544: benchmarking */
-	V4(198, 51, 100, 0, 24),	    /* RFC 5737: documentation */
-	V4(203, 0, 113, 0, 24),		    /* RFC 5737: documentation */
-	V4(224, 0, 0, 0, 4),		    /* RFC 5771: multicast */
-	V4(240, 0, 0, 0, 4),		    /* RFC 1112: reserved; RFC 8190: broadcast */
-	V4_REACHABLE(0, 0, 0, 0, 0),	    /* RFC 4291: v4-mapped, but for the rows above */
-	V6(0x0000, 0x0000, 0x0000, 8),	    /* RFC 4291: unspecified, loopback, v4-compatible;
+	V4(0, 0, 0, 0, 8),		     /* RFC 791: this network */
+	V4(10, 0, 0, 0, 8),		     /* RFC 1918: private */
+	V4(100, 64, 0, 0, 10),		     /* RFC 6598: shared */
+	V4(127, 0, 0, 0, 8),		     /* RFC 1122: loopback */
+	V4(169, 254, 0, 0, 16),		     /* RFC 3927: link-local; cloud metadata lives here */
+	V4(172, 16, 0, 0, 12),		     /* RFC 1918: private */
+	V4(192, 0, 0, 0, 24),		     /* RFC 6890: IETF protocol assignments */
+	V4_REACHABLE(192, 0, 0, 9, 32),	     /* RFC 7723: port control protocol anycast */
+	V4_REACHABLE(192, 0, 0, 10, 32),     /* RFC 8155: TURN anycast */
+	V4(192, 0, 2, 0, 24),		     /* RFC 5737: documentation */
+	V4(192, 88, 99, 0, 24),		     /* RFC 7526: 6to4 relays, deprecated */
+	V4(192, 168, 0, 0, 16),		     /* RFC 1918: private */
+	V4(198, 18, 0, 0, 15),		     /* RFC 2544: benchmarking */
+	V4(198, 51, 100, 0, 24),	     /* RFC 5737: documentation */
+	V4(203, 0, 113, 0, 24),		     /* RFC 5737: documentation */
+	V4(224, 0, 0, 0, 4),		     /* RFC 5771: multicast */
+	V4(240, 0, 0, 0, 4),		     /* RFC 1112: reserved; RFC 8190: broadcast */
+	V4_REACHABLE(0, 0, 0, 0, 0),	     /* RFC 4291: v4-mapped, but for the rows above */
+	V6(0x0000, 0x0000, 0x0000, 8),	     /* RFC 4291: unspecified, loopback, v4-compatible;
 						reserved, where translators put IPv4 (RFC 2765) */
 	V6_REACHABLE(0x0064, 0xff9b, 0, 96), /* RFC 6052: NAT64, judged by what is inside */
-	V6(0x0064, 0xff9b, 0x0001, 48),	    /* RFC 8215: local-use translation */
-	V6(0x0100, 0x0000, 0x0000, 63),	    /* RFC 6666: discard; RFC 9780: dummy prefix */
-	V6(0x2001, 0x0000, 0x0000, 23),	    /* RFC 2928: IETF protocol assignments, Teredo */
+	V6(0x0064, 0xff9b, 0x0001, 48),	     /* RFC 8215: local-use translation */
+	V6(0x0100, 0x0000, 0x0000, 63),	     /* RFC 6666: discard; RFC 9780: dummy prefix */
+	V6(0x2001, 0x0000, 0x0000, 23),	     /* RFC 2928: IETF protocol assignments, Teredo */
 	V6_REACHABLE(0x2001, 0x0003, 0, 32), /* RFC 7450: AMT */
-	V6_REACHABLE(0x2001, 0x0004, 0x0112, 48), /* RFC 7535: AS112 */
+	V6_REACHABLE(0x2001, 0x0004, 0x0112, 48),      /* RFC 7535: AS112 */
 	{ { 0x20, 0x01, 0, 1, [15] = 1 }, 128, true }, /* RFC 7723: port control protocol */
 	{ { 0x20, 0x01, 0, 1, [15] = 2 }, 128, true }, /* RFC 8155: TURN */
 	{ { 0x20, 0x01, 0, 1, [15] = 3 }, 128, true }, /* RFC 9665: DNS-SD registration */
-	V6(0x2001, 0x0db8, 0x0000, 32),	    /* RFC 3849: documentation */
-	V6(0x2002, 0x0000, 0x0000, 16),	    /* RFC 3056: 6to4, which nobody routes (RFC 7526) */
-	V6(0x3fff, 0x0000, 0x0000, 20),	    /* RFC 9637: documentation */
-	V6(0x5f00, 0x0000, 0x0000, 16),	    /* RFC 9602: segment routing identifiers */
-	V6(0xfc00, 0x0000, 0x0000, 7),	    /* RFC 4193: unique-local */
-	V6(0xfe80, 0x0000, 0x0000, 10),	    /* RFC 4291: link-local */
-	V6(0xfec0, 0x0000, 0x0000, 10),	    /* RFC 3879: site-local, deprecated */
-	V6(0xff00, 0x0000, 0x0000, 8),	    /* RFC 4291: multicast */
+	V6(0x2001, 0x0db8, 0x0000, 32),		       /* RFC 3849: documentation */
+	V6(0x2002, 0x0000, 0x0000, 16), /* RFC 3056: 6to4, which nobody routes (RFC 7526) */
+	V6(0x3fff, 0x0000, 0x0000, 20), /* RFC 9637: documentation */
+	V6(0x5f00, 0x0000, 0x0000, 16), /* RFC 9602: segment routing identifiers */
+	V6(0xfc00, 0x0000, 0x0000, 7),	/* RFC 4193: unique-local */
+	V6(0xfe80, 0x0000, 0x0000, 10), /* RFC 4291: link-local */
+	V6(0xfec0, 0x0000, 0x0000, 10), /* RFC 3879: site-local, deprecated */
+	V6(0xff00, 0x0000, 0x0000, 8),	/* RFC 4291: multicast */
 };
 
 /*
@@ -108,12 +108,12 @@ struct carrier {
 };
 
 static const struct carrier carriers[] = {
-	{ V6(0x0000, 0x0000, 0x0000, 96), 12, 0, true },     /* RFC 4291 2.5.5.1: v4-compatible */
+	{ V6(0x0000, 0x0000, 0x0000, 96), 12, 0, true },       /* RFC 4291 2.5.5.1: v4-compatible */
 	{ { { [8] = 0xff, 0xff }, 96, false }, 12, 0, false }, /* RFC 2765: IPv4-translated */
-	{ V6(0x0064, 0xff9b, 0x0000, 96), 12, 0, true },     /* RFC 6052: NAT64 */
-	{ V6(0x2002, 0x0000, 0x0000, 16), 2, 0, true },	     /* RFC 3056: 6to4 */
-	{ V6(0x2001, 0x0000, 0x0000, 32), 12, 0xff, false }, /* RFC 4380: Teredo, the client */
-	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0, false },     /* RFC 4380: Teredo, the server */
+	{ V6(0x0064, 0xff9b, 0x0000, 96), 12, 0, true },       /* RFC 6052: NAT64 */
+	{ V6(0x2002, 0x0000, 0x0000, 16), 2, 0, true },	       /* RFC 3056: 6to4 */
+	{ V6(0x2001, 0x0000, 0x0000, 32), 12, 0xff, false },   /* RFC 4380: Teredo, the client */
+	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0, false },       /* RFC 4380: Teredo, the server */
 };
 
 /* An address, and each IPv4 address that it carries. */
@@ -335,7 +335,8 @@ int address_original(int fd, const struct conf *start, const struct conf *now,
 		return errno == ENOPROTOOPT ? -ENOENT : -errno; /* a kernel without it */
 	address_from_sockaddr(&asked, (struct sockaddr *)&ss);
 	/* Asked in this order: who is connected now was it when the entry was looked up. And one
-	   that begins with a packet of ours, from when the client's was gone, ends at the client. */
+	   that begins with a packet of ours, from when the client's was gone, ends at the client.
+	 */
 	if (!is_connected(fd) || same(&asked, client))
 		return -ENOENT;
 	if (is_listener_port(start, asked.port) &&

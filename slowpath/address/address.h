@@ -25,8 +25,8 @@ struct endpoint_addr {
 /*
  * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST), by the connection's
  * entry in connection tracking, which is found by addresses and ports alone. 0; -ELOOP: it was made
- * to one of start's listeners, by proof of its entry; -ENOENT: it has none, none any more, or what is
- * found need not be its own; or another -errno.
+ * to one of start's listeners, by proof of its entry; -ENOENT: it has none, none any more, or what
+ * is found need not be its own; or another -errno.
  */
 int address_original(int fd, const struct conf *start, const struct conf *now,
 		     const struct endpoint_addr *client, struct endpoint_addr *dst);
@@ -38,11 +38,11 @@ bool address_is_v4(const struct in6_addr *ip);
 /*
  * Not a place for clients: special by RFC 6890 and its registries (loopback, link-local, private,
  * shared, documentation, benchmark, multicast, reserved, "this network", unique-local), where a
- * cloud has its metadata, or an address of this machine (slowpath/address/own.h, conf->own_addresses); and
- * not listed in conf->private_networks, where the latter two need an entry of full length. IPv4
- * inside IPv6 (v4-mapped, v4-compatible, v4-translated, 64:ff9b::/96 and conf->nat64_prefixes,
- * 6to4, Teredo) is judged as well, and but for Teredo and v4-translated it is enough if that is
- * listed.
+ * cloud has its metadata, or an address of this machine (slowpath/address/own.h,
+ * conf->own_addresses); and not listed in conf->private_networks, where the latter two need an
+ * entry of full length. IPv4 inside IPv6 (v4-mapped, v4-compatible, v4-translated, 64:ff9b::/96 and
+ * conf->nat64_prefixes, 6to4, Teredo) is judged as well, and but for Teredo and v4-translated it is
+ * enough if that is listed.
  */
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip);
 /* One of this machine's own addresses, or one that carries it, at a port that one of start's

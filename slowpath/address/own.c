@@ -20,9 +20,9 @@
 #include "common/log.h"
 
 #define MESSAGES_LEN 65536
-#define RETRY_MS 1000	/* after the kernel could not answer */
-#define START_S 10	/* for it to answer at start */
-#define READS 64	/* in one go, then the loop has its turn */
+#define RETRY_MS 1000 /* after the kernel could not answer */
+#define START_S 10    /* for it to answer at start */
+#define READS 64      /* in one go, then the loop has its turn */
 
 /* Addresses from first to last, both included. */
 struct range {
@@ -48,15 +48,15 @@ static const struct explain_question {
 
 static struct {
 	pthread_rwlock_t lock;
-	struct list now;     /* sorted, none touches another; under the lock */
-	struct list next;    /* being read */
+	struct list now;  /* sorted, none touches another; under the lock */
+	struct list next; /* being read */
 	int fd;
 	struct event *news, *retry;
-	bool reading;	     /* the kernel was asked */
-	unsigned asked;	     /* which of the questions */
-	bool again;	     /* and what it says is out of date */
-	bool whole;	     /* some answer was complete */
-	uint32_t serial;     /* of the question */
+	bool reading;	 /* the kernel was asked */
+	unsigned asked;	 /* which of the questions */
+	bool again;	 /* and what it says is out of date */
+	bool whole;	 /* some answer was complete */
+	uint32_t serial; /* of the question */
 	uint8_t messages[MESSAGES_LEN] __attribute__((aligned(NLMSG_ALIGNTO)));
 } own = { .lock = PTHREAD_RWLOCK_INITIALIZER, .fd = -1 };
 
@@ -347,7 +347,8 @@ static int open_socket(void)
 	if (own.fd < 0 || bind(own.fd, (struct sockaddr *)&us, sizeof(us)) != 0 ||
 	    setsockopt(own.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0)
 		return -errno;
-	/* Then the type that is asked for counts; without it all routes are told, and sorted out. */
+	/* Then the type that is asked for counts; without it all routes are told, and sorted out.
+	 */
 	setsockopt(own.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
 	return 0;
 }

@@ -27,9 +27,9 @@
 #define SOCKET_MODE 0660
 #define BACKLOG 16
 
-#define IDLE_READS 8  /* of CONTROL_LINE bytes: who says more while it waits is cut off */
+#define IDLE_READS 8 /* of CONTROL_LINE bytes: who says more while it waits is cut off */
 #define STREAM_BATCH (64 * 1024) /* a stream's buffer is not filled further before it is tried */
-#define NOTE_LEN 80   /* room that is kept in a stream for saying what was lost */
+#define NOTE_LEN 80		 /* room that is kept in a stream for saying what was lost */
 
 enum step { STEP_READ, STEP_WRITE, STEP_LINGER, STEP_WAIT, STEP_STREAM };
 
@@ -46,14 +46,14 @@ struct control_client {
 	int fd;
 	uid_t uid;
 	enum step step;
-	struct event *io;    /* readable, or writable in STEP_WRITE; both, by edges, in a stream */
+	struct event *io; /* readable, or writable in STEP_WRITE; both, by edges, in a stream */
 	struct event *timer;
 	struct evbuffer *answer;
-	control_gone gone;   /* of a verb that waits or streams */
+	control_gone gone; /* of a verb that waits or streams */
 	void *gone_arg;
-	uint64_t lost;       /* events of a stream that did not fit, and it was not told of */
+	uint64_t lost; /* events of a stream that did not fit, and it was not told of */
 	bool json;
-	bool stalled;        /* the stream's socket takes nothing now */
+	bool stalled; /* the stream's socket takes nothing now */
 	size_t len;
 	char line[CONTROL_LINE + 1];
 };

@@ -36,10 +36,10 @@ struct control_client;
 
 struct control_call {
 	int argc;
-	char **argv;	      /* argv[0] is the verb; all of it is gone when the handler returns */
+	char **argv; /* argv[0] is the verb; all of it is gone when the handler returns */
 	bool json;
-	uid_t uid;	      /* the client's, by SO_PEERCRED; (uid_t)-1 if unknown */
-	struct evbuffer *out; /* borrowed; not to be kept */
+	uid_t uid;		       /* the client's, by SO_PEERCRED; (uid_t)-1 if unknown */
+	struct evbuffer *out;	       /* borrowed; not to be kept */
 	struct control_client *client; /* to be kept only with control_wait(), control_stream() */
 };
 
@@ -73,7 +73,8 @@ void control_write(struct control_client *client, const char *text, size_t len);
 /* So many more were lost on their way here. */
 void control_lost(struct control_client *client, uint64_t events);
 
-/* Within the handler: the client's socket, to ask and to send ahead of the answer; never to close. */
+/* Within the handler: the client's socket, to ask and to send ahead of the answer; never to close.
+ */
 int control_socket(const struct control_client *client);
 
 /* 0 or -errno. A stale socket file is replaced, a live one (another daemon) is -EADDRINUSE. */

@@ -14,8 +14,8 @@
 #include "common/log.h"
 #include "conf/value.h"
 #include "slowpath/daemon/change_file.h"
-#include "slowpath/report/json.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/report/json.h"
 #include "slowpath/report/tail.h"
 
 #define LOOK_MS 1000 /* at least so often, since the clock of entries may be set */
@@ -231,7 +231,8 @@ static const char *parse_until(const struct control_call *call, int64_t now, int
 	return NULL;
 }
 
-static void say(const struct policy_change *c, const char *what, uid_t uid, struct control_call *call)
+static void say(const struct policy_change *c, const char *what, uid_t uid,
+		struct control_call *call)
 {
 	char until[32], text[CHANGE_TEXT];
 

@@ -17,15 +17,15 @@
 #include "common/cleanup.h"
 #include "common/guise.h"
 #include "common/log.h"
-#include "slowpath/report/access_log.h"
-#include "slowpath/proxy/conn.h"
-#include "slowpath/daemon/handover.h"
-#include "slowpath/judge/stream.h"
-#include "slowpath/report/metrics_server.h"
-#include "slowpath/daemon/notify.h"
-#include "slowpath/address/own.h"
 #include "common/privilege.h"
+#include "slowpath/address/own.h"
+#include "slowpath/daemon/handover.h"
+#include "slowpath/daemon/notify.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/judge/stream.h"
+#include "slowpath/proxy/conn.h"
+#include "slowpath/report/access_log.h"
+#include "slowpath/report/metrics_server.h"
 #include "slowpath/report/tail.h"
 
 #define NEW_SUFFIX ".new" /* of the control socket, until it takes its place */
@@ -419,7 +419,8 @@ static int start(struct daemon *d, char *err)
 	int r;
 
 	snprintf(err, ERR_LEN, "no memory");
-	r = notify_passed(&d->passed, err, ERR_LEN); /* before a descriptor of ours has its number */
+	r = notify_passed(&d->passed, err,
+			  ERR_LEN); /* before a descriptor of ours has its number */
 	if (r)
 		return r;
 	d->policy = reload_read_shown(d->conf_path, err);
@@ -445,8 +446,8 @@ static int start(struct daemon *d, char *err)
 	r = r ?: open_workers(d, err);
 	r = r ?: open_listeners(d, conf, err);
 	if (!r && conf->metrics.n)
-		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace,
-				 METRICS_LIMIT_MS, snapshot_metrics, d, err, ERR_LEN);
+		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace, METRICS_LIMIT_MS,
+				 snapshot_metrics, d, err, ERR_LEN);
 	if (r)
 		return r;
 	divide_files(d, conf);
@@ -460,7 +461,8 @@ static void close_control(struct daemon *d)
 
 	if (!d->control)
 		return;
-	/* As it was worn to make it. Should the user be unknown by now, the file stays where it is. */
+	/* As it was worn to make it. Should the user be unknown by now, the file stays where it is.
+	 */
 	if (guise_wear(&as, d->first->user, d->first->control) != 0) {
 		log_warn("%s stays: not removed as user %s", d->first->control, d->first->user);
 		return;
@@ -505,7 +507,9 @@ static void stop(struct daemon *d)
 
 int daemon_run(const char *conf_path, const char *version, bool replace)
 {
-	struct daemon d = { .conf_path = conf_path, .version = version, .replace = replace,
+	struct daemon d = { .conf_path = conf_path,
+			    .version = version,
+			    .replace = replace,
 			    .started = time(NULL) };
 	char err[ERR_LEN] = "no_new_privs cannot be set";
 	int r;
@@ -518,8 +522,8 @@ int daemon_run(const char *conf_path, const char *version, bool replace)
 	if (r) {
 		log_error("%s", err);
 	} else {
-		log_info("sluiced %s serves: %u workers, fastpath %s, %zu rules, %zu names", version,
-			 d.n_workers, d.shared.fp ? "on" : "off", policy_rules(d.policy),
+		log_info("sluiced %s serves: %u workers, fastpath %s, %zu rules, %zu names",
+			 version, d.n_workers, d.shared.fp ? "on" : "off", policy_rules(d.policy),
 			 policy_names(d.policy));
 		event_base_dispatch(d.base);
 	}

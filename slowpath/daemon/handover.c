@@ -96,7 +96,9 @@ static int hear(int fd, char text[TEXT_LEN], struct passed *p)
 	do {
 		union rights rights;
 		struct iovec io = { .iov_base = text + len, .iov_len = TEXT_LEN - 1 - len };
-		struct msghdr msg = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &rights,
+		struct msghdr msg = { .msg_iov = &io,
+				      .msg_iovlen = 1,
+				      .msg_control = &rights,
 				      .msg_controllen = sizeof(rights) };
 
 		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
@@ -166,7 +168,8 @@ int handover_done(int fd, char *err, size_t err_len)
 	struct passed none = { 0 };
 	char text[TEXT_LEN];
 	const char *rest;
-	int r = request(own, "handed-over " HANDOVER_VERSION "\n", &none, text, &rest, err, err_len);
+	int r = request(own, "handed-over " HANDOVER_VERSION "\n", &none, text, &rest, err,
+			err_len);
 
 	passed_free(&none);
 	return r;

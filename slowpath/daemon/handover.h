@@ -28,8 +28,9 @@ int handover_ask(const char *control, struct passed *out, char *err, size_t err_
 int handover_connect(const char *control, char *err, size_t err_len);
 /* Waits for the answer; closes fd. */
 int handover_done(int fd, char *err, size_t err_len);
-/* For one that does not give it: the process at the other end of fd, as a pidfd or -errno, to be asked
-   for while it is known to be that one; and its end, as by SIGTERM, which closes the pidfd. */
+/* For one that does not give it: the process at the other end of fd, as a pidfd or -errno, to be
+   asked for while it is known to be that one; and its end, as by SIGTERM, which closes the pidfd.
+ */
 int handover_process(int fd);
 int handover_terminate(int pidfd);
 

@@ -20,8 +20,9 @@ int notify_passed(struct passed *out, char *err, size_t err_len)
 	(void)out;
 	if (!pid || strtol(pid, NULL, 10) != getpid())
 		return 0;
-	snprintf(err, err_len, "sockets were passed (LISTEN_FDS), but this sluiced was built "
-			       "without systemd");
+	snprintf(err, err_len,
+		 "sockets were passed (LISTEN_FDS), but this sluiced was built "
+		 "without systemd");
 	return -ENOTSUP;
 }
 

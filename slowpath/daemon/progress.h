@@ -17,6 +17,6 @@ struct progress {
 };
 
 void progress_begin(struct progress *p, int fd); /* p must stay where it is */
-void progress_end(struct progress *p); /* takes the line away */
+void progress_end(struct progress *p);		 /* takes the line away */
 
 #endif

@@ -94,8 +94,8 @@ struct loader {
 	struct daemon *d;
 	pthread_t thread;
 	bool running;
-	bool again;	/* somebody asked while it was running */
-	int done_fd;	/* the thread has ended, or will at once */
+	bool again;  /* somebody asked while it was running */
+	int done_fd; /* the thread has ended, or will at once */
 	struct event *done, *begin;
 	struct waiters now, next;
 	uint32_t serial; /* of the policy that is being read */
@@ -155,7 +155,7 @@ static void take_waiters(struct loader *l)
 	struct reload_waiter *w;
 
 	TAILQ_CONCAT(&l->now, &l->next, link);
-	TAILQ_FOREACH(w, &l->now, link)
+	TAILQ_FOREACH (w, &l->now, link)
 		w->list = &l->now;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the files share that steer the whole: daemon.c (start, signals, end), reload.c (from the
- * file to a policy in force), changes.c (what is said at run time) and verbs.c (what sluicectl asks). All of it belongs to the main
- * thread.
+ * file to a policy in force), changes.c (what is said at run time) and verbs.c (what sluicectl
+ * asks). All of it belongs to the main thread.
  */
 #ifndef SLUICE_SLOWPATH_DAEMON_SERVER_H
 #define SLUICE_SLOWPATH_DAEMON_SERVER_H
@@ -13,9 +13,9 @@
 #include <time.h>
 
 #include "slowpath/control/control.h"
-#include "slowpath/proxy/listen.h"
 #include "slowpath/daemon/watch.h"
 #include "slowpath/daemon/watchdog.h"
+#include "slowpath/proxy/listen.h"
 #include "slowpath/proxy/worker.h"
 
 #define ERR_LEN 512
@@ -26,9 +26,9 @@ struct waiters;
 
 struct daemon {
 	const char *conf_path, *version;
-	struct policy *policy;	     /* in force */
-	uint32_t serial;	     /* of the policy read last */
-	struct conf *first;	     /* the configuration of the start; rules go with its policy */
+	struct policy *policy; /* in force */
+	uint32_t serial;       /* of the policy read last */
+	struct conf *first;    /* the configuration of the start; rules go with its policy */
 	struct shared shared;
 	struct worker *workers;
 	unsigned n_workers, n_open;
@@ -37,19 +37,19 @@ struct daemon {
 	struct event *deadline;
 	struct control *control;
 	struct loader *loader;
-	struct changes *changes;     /* said at run time */
+	struct changes *changes; /* said at run time */
 	struct watch *watch;
 	char fastpath_reason[ERR_LEN];
 	struct passed passed; /* sockets that were open before us, until they are dealt out */
 	struct listen_set listeners;
 	struct watchdog *watchdog;
-	bool replace;  /* the daemon that runs now */
+	bool replace; /* the daemon that runs now */
 	bool stopping;
 	bool handed_over; /* another process has our place: what is kept in files is its */
 	time_t started, loaded;
-	struct metrics *metrics;     /* NULL: no [metrics] */
+	struct metrics *metrics; /* NULL: no [metrics] */
 	uint64_t reloads, reloads_failed;
-	bool reload_failed;	     /* the last one */
+	bool reload_failed; /* the last one */
 };
 
 /* ---- daemon.c ---- */
@@ -69,7 +69,7 @@ struct policy *reload_read(const char *path, char *err);
 /* The same, and a terminal at stderr is told how far it is. */
 struct policy *reload_read_shown(const char *path, char *err);
 
-int reload_open(struct daemon *d); /* 0 or -errno */
+int reload_open(struct daemon *d);   /* 0 or -errno */
 void reload_close(struct daemon *d); /* waits for a load that is running */
 
 /* One who waits for a load; the caller's, and in use until done or reload_forget(). */

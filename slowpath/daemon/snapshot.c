@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "slowpath/report/exposition.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/report/exposition.h"
 
 /* A worker whose loop has ended takes no calls, and its counters are nobody else's any more: they
    still count, or totals would shrink while the daemon drains. */

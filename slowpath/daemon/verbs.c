@@ -8,16 +8,16 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "slowpath/report/access_log.h"
-#include "slowpath/proxy/conn.h"
-#include "slowpath/report/selection.h"
-#include "slowpath/report/listing.h"
-#include "slowpath/daemon/handover.h"
-#include "slowpath/report/metrics_server.h"
-#include "slowpath/daemon/notify.h"
 #include "slowpath/daemon/explain.h"
-#include "slowpath/report/report.h"
+#include "slowpath/daemon/handover.h"
+#include "slowpath/daemon/notify.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/proxy/conn.h"
+#include "slowpath/report/access_log.h"
+#include "slowpath/report/listing.h"
+#include "slowpath/report/metrics_server.h"
+#include "slowpath/report/report.h"
+#include "slowpath/report/selection.h"
 #include "slowpath/report/tail.h"
 #include "slowpath/report/top.h"
 
@@ -58,7 +58,8 @@ static enum control_result verb_flows(struct daemon *d, struct control_call *cal
 	struct listing list = { .selection = &selection };
 	char err[ERR_LEN];
 
-	if (selection_parse(call->argc - 1, call->argv + 1, SELECT_FLOWS, &selection, err, ERR_LEN) != 0)
+	if (selection_parse(call->argc - 1, call->argv + 1, SELECT_FLOWS, &selection, err,
+			    ERR_LEN) != 0)
 		return refuse(call, err);
 	for (unsigned i = 0; i < d->n_workers; i++)
 		worker_call(&d->workers[i], worker_add_flows, &list);
@@ -92,7 +93,8 @@ static enum control_result verb_tail(struct daemon *d, struct control_call *call
 	char err[ERR_LEN];
 
 	(void)d;
-	if (selection_parse(call->argc - 1, call->argv + 1, SELECT_TAIL, &selection, err, ERR_LEN) != 0)
+	if (selection_parse(call->argc - 1, call->argv + 1, SELECT_TAIL, &selection, err,
+			    ERR_LEN) != 0)
 		return refuse(call, err);
 	return tail_follow(call, &selection);
 }

@@ -22,15 +22,15 @@
 
 #define STEP_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FILE_EVENTS (STEP_EVENTS | IN_ATTRIB | IN_CLOSE_WRITE | IN_MODIFY)
-#define LINKS_MAX 40	   /* as in the kernel */
-#define READS 64	   /* in one go, then the loop has its turn */
-#define GATHER_MS 10000	   /* changes that follow on each other are gathered for so long */
-#define WRITER_MS 60000	   /* a writer that has been silent for so long is not waited for */
+#define LINKS_MAX 40	/* as in the kernel */
+#define READS 64	/* in one go, then the loop has its turn */
+#define GATHER_MS 10000 /* changes that follow on each other are gathered for so long */
+#define WRITER_MS 60000 /* a writer that has been silent for so long is not waited for */
 
 /* A name in a watched folder. */
 struct spot {
 	int wd;
-	bool writing;	  /* someone has written to it and not closed it yet */
+	bool writing; /* someone has written to it and not closed it yet */
 	char *path;
 	const char *name; /* the last part of it */
 };
@@ -45,15 +45,15 @@ struct watch {
 	void *arg;
 	struct event_base *base;
 	unsigned quiet_ms;
-	char **paths;	      /* of the files followed */
+	char **paths; /* of the files followed */
 	size_t n_paths;
-	int fd;		      /* inotify; -1: nothing is followed */
-	struct event *news;   /* of fd */
+	int fd;		    /* inotify; -1: nothing is followed */
+	struct event *news; /* of fd */
 	struct event *quiet;
 	struct spots spots;
-	int64_t since, last;  /* of the changes not told yet, in ms; 0: there are none */
-	bool said;	      /* that a writer is waited for */
-	unsigned failures;    /* of the walk in hand */
+	int64_t since, last; /* of the changes not told yet, in ms; 0: there are none */
+	bool said;	     /* that a writer is waited for */
+	unsigned failures;   /* of the walk in hand */
 };
 
 /* ---- spots ---- */
@@ -171,7 +171,8 @@ static bool take_step(struct walk *k)
 	char *part = k->rest + strspn(k->rest, "/");
 	size_t n = strcspn(part, "/");
 
-	if (!n || (size_t)snprintf(k->step, PATH_MAX, "%s/%.*s", k->folder, (int)n, part) >= PATH_MAX)
+	if (!n ||
+	    (size_t)snprintf(k->step, PATH_MAX, "%s/%.*s", k->folder, (int)n, part) >= PATH_MAX)
 		return false;
 	part += n;
 	part += strspn(part, "/");
@@ -358,7 +359,8 @@ static bool wait_for_writer(struct watch *w)
 		return false;
 	if (now - w->since >= WRITER_MS && !w->said) {
 		log_warn("watch_lists: '%s' is still being written to; nothing is read until it is "
-			 "closed", s->path);
+			 "closed",
+			 s->path);
 		w->said = true;
 	}
 	wait_quiet(w);
@@ -388,8 +390,9 @@ struct watch *watch_open(struct event_base *base, unsigned quiet_ms, void (*chan
 
 	if (!w)
 		return NULL;
-	*w = (struct watch){ .changed = changed, .arg = arg, .base = base, .quiet_ms = quiet_ms,
-			     .fd = -1 };
+	*w = (struct watch){
+		.changed = changed, .arg = arg, .base = base, .quiet_ms = quiet_ms, .fd = -1
+	};
 	w->quiet = event_new(base, -1, 0, on_quiet, w);
 	if (w->quiet)
 		return w;

@@ -52,7 +52,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			continue;
 		if (!w->said)
 			log_error("worker %u does not answer; the service manager is not told that "
-				  "all is well", i);
+				  "all is well",
+				  i);
 		w->said = true;
 		return;
 	}
@@ -76,7 +77,8 @@ int watchdog_open(struct watchdog **out, struct event_base *base, struct worker 
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	*w = (struct watchdog){ .workers = workers, .n_workers = n_workers,
+	*w = (struct watchdog){ .workers = workers,
+				.n_workers = n_workers,
 				.limit_ms = share / 1000 };
 	w->timer = event_new(base, -1, EV_PERSIST, on_timer, w);
 	if (!w->timer || event_add(w->timer, &every) != 0) {

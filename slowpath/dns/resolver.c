@@ -27,26 +27,26 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "slowpath/address/address.h"
-#include "slowpath/dns/tcp.h"
 #include "slowpath/dns/hosts.h"
+#include "slowpath/dns/tcp.h"
 
 #ifndef RESOLV_CONF
 #define RESOLV_CONF "/etc/resolv.conf"
 #endif
 
-#define CACHE_MAX 10000	   /* answers kept */
-#define WIRES_MAX 4096	   /* questions under way */
-#define SHARE_MAX 1024	   /* of them, of one client */
-#define SHARES 1024	   /* a power of two */
-#define JOSTLE_MS 200	   /* so long a question may wait, whoever needs its place */
-#define BUCKETS 16384	   /* a power of two */
+#define CACHE_MAX 10000 /* answers kept */
+#define WIRES_MAX 4096	/* questions under way */
+#define SHARE_MAX 1024	/* of them, of one client */
+#define SHARES 1024	/* a power of two */
+#define JOSTLE_MS 200	/* so long a question may wait, whoever needs its place */
+#define BUCKETS 16384	/* a power of two */
 #define SERVERS_MAX 8
 #define DNS_PORT 53
-#define TRIES 3		   /* of one question, or one for each server if there are more */
-#define ANSWER_MS 2000	   /* a server's time to answer */
+#define TRIES 3	       /* of one question, or one for each server if there are more */
+#define ANSWER_MS 2000 /* a server's time to answer */
 #define TTL_MAX_S 86400
-#define NEGATIVE_MS 5000   /* a name that is not there is believed for so long */
-#define FAILURE_MS 1000	   /* a server that failed for that one */
+#define NEGATIVE_MS 5000 /* a name that is not there is believed for so long */
+#define FAILURE_MS 1000	 /* a server that failed for that one */
 
 struct server {
 	struct sockaddr_storage at;
@@ -75,9 +75,9 @@ struct resolver_query {
 TAILQ_HEAD(query_list, resolver_query);
 
 struct wire {
-	TAILQ_ENTRY(wire) link;	     /* oldest first */
+	TAILQ_ENTRY(wire) link;	      /* oldest first */
 	TAILQ_ENTRY(wire) same_share; /* the same, of one share */
-	struct resolver *r; /* NULL: nobody wants the answer */
+	struct resolver *r;	      /* NULL: nobody wants the answer */
 	struct entry *e;
 	struct evdns_request *req;
 	struct dns_tcp *tcp;
@@ -275,7 +275,7 @@ static struct entry *entry_find(struct resolver *r, const char *name, int family
 {
 	struct entry *e;
 
-	LIST_FOREACH(e, bucket(r, name, family), chain) {
+	LIST_FOREACH (e, bucket(r, name, family), chain) {
 		if (e->family == family && strcmp(e->name, name) == 0)
 			break;
 	}
@@ -291,8 +291,8 @@ static struct entry *entry_find(struct resolver *r, const char *name, int family
 }
 
 /* Keeps the answer for ttl_ms, or drops the entry. */
-static void entry_settle(struct resolver *r, struct entry *e, int err,
-			 const struct in6_addr *addrs, size_t n, uint64_t ttl_ms)
+static void entry_settle(struct resolver *r, struct entry *e, int err, const struct in6_addr *addrs,
+			 size_t n, uint64_t ttl_ms)
 {
 	struct in6_addr *copy = NULL;
 
@@ -353,8 +353,7 @@ static void query_free(struct resolver_query *q)
 }
 
 /* The one place where a caller is called. Afterwards the resolver may be gone, unless busy. */
-static void query_finish(struct resolver_query *q, int err, const struct in6_addr *addrs,
-			 size_t n)
+static void query_finish(struct resolver_query *q, int err, const struct in6_addr *addrs, size_t n)
 {
 	resolver_done done = q->done;
 	void *arg = q->arg;
@@ -393,11 +392,11 @@ static bool wire_send(struct wire *w)
 	struct evdns_base *dns = w->r->servers.at[w->server].dns;
 
 	w->sent_ms = clock_ms();
-	w->req = w->e->family == AF_INET ?
-			 evdns_base_resolve_ipv4(dns, w->e->name, DNS_QUERY_NO_SEARCH, on_answer,
-						 w) :
-			 evdns_base_resolve_ipv6(dns, w->e->name, DNS_QUERY_NO_SEARCH, on_answer,
-						 w);
+	w->req =
+		w->e->family == AF_INET ?
+			evdns_base_resolve_ipv4(dns, w->e->name, DNS_QUERY_NO_SEARCH, on_answer,
+						w) :
+			evdns_base_resolve_ipv6(dns, w->e->name, DNS_QUERY_NO_SEARCH, on_answer, w);
 	if (w->req)
 		w->r->stats.asked++;
 	return w->req != NULL;
@@ -696,7 +695,7 @@ static void ask_again(struct resolver *r, const struct server_set *servers)
 		TAILQ_REMOVE(&entries, e, age);
 		if (wire_new(r, e))
 			continue;
-		TAILQ_FOREACH(q, &e->waiting, link) {
+		TAILQ_FOREACH (q, &e->waiting, link) {
 			q->second = true; /* no use asking for the other family */
 			q->err = -EIO;
 		}

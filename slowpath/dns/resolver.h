@@ -61,16 +61,17 @@ void resolver_cancel(struct resolver_query *q); /* done will not be called */
 void resolver_forget(struct resolver *r, const char *name);
 
 struct resolver_stats {
-	unsigned long asked;   /* questions sent, second tries included */
-	unsigned long cached;  /* answered without one: cache, hosts file */
-	unsigned long failed;  /* asked by a caller and ended in an error */
+	unsigned long asked;	/* questions sent, second tries included */
+	unsigned long cached;	/* answered without one: cache, hosts file */
+	unsigned long failed;	/* asked by a caller and ended in an error */
 	unsigned long given_up; /* questions that made way for others, or were not asked at all */
-	unsigned long pending; /* questions under way */
-	unsigned long names;   /* answers in the cache */
+	unsigned long pending;	/* questions under way */
+	unsigned long names;	/* answers in the cache */
 };
 void resolver_stats(const struct resolver *r, struct resolver_stats *out);
 
-/* For tests: added to the clock of the cache and of the oldest question; where it stands, if not 0. */
+/* For tests: added to the clock of the cache and of the oldest question; where it stands, if not 0.
+ */
 extern uint64_t resolver_clock_skew_ms, resolver_clock_stands_at_ms;
 
 #endif

@@ -208,8 +208,8 @@ static bool begin(struct dns_tcp *t, struct event_base *base, const struct socka
 		  socklen_t len, unsigned timeout_ms)
 {
 	struct timeval tv = { timeout_ms / 1000, (timeout_ms % 1000) * 1000 };
-	evutil_socket_t fd = socket(server->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-				    0);
+	evutil_socket_t fd =
+		socket(server->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return false;

@@ -152,7 +152,8 @@ static unsigned framing_end(struct answers *a)
 
 	rd_init(&n.in, a->field.value, a->field.len);
 	http_short(&n);
-	return a->field.what == HTTP_CONTENT_LENGTH ? take_length(a, &n) : take_coding(&a->head, &n);
+	return a->field.what == HTTP_CONTENT_LENGTH ? take_length(a, &n) :
+						      take_coding(&a->head, &n);
 }
 
 static unsigned framing_byte(struct answers *a, uint8_t b)
@@ -200,7 +201,8 @@ static unsigned head_end(struct answers *a)
 {
 	const struct answers_head *h = &a->head;
 	bool interim = h->status < 200, asked_head = a->heads & 1;
-	bool bodiless = interim || h->status == STATUS_NO_CONTENT || h->status == STATUS_NOT_MODIFIED;
+	bool bodiless = interim || h->status == STATUS_NO_CONTENT ||
+			h->status == STATUS_NOT_MODIFIED;
 
 	if (contradicts(a, bodiless, asked_head))
 		return AT_LOST;

@@ -16,10 +16,10 @@
 #define CHUNKS_TRAILER_MAX 8192
 
 struct http_chunks {
-	uint64_t left;	  /* of the chunk's data */
-	unsigned state;	  /* what comes next */
-	unsigned digits;  /* of the size */
-	unsigned trailer; /* bytes of trailers and extensions so far */
+	uint64_t left;	   /* of the chunk's data */
+	unsigned state;	   /* what comes next */
+	unsigned digits;   /* of the size */
+	unsigned trailer;  /* bytes of trailers and extensions so far */
 	struct token name; /* of a trailer */
 };
 

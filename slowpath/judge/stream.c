@@ -362,7 +362,9 @@ static enum agrees switched_byte(struct judge *j, uint8_t b)
 			return next_part(j, SWITCHED_RECORD);
 		return http_is_token(b) ? next_part(j, SWITCHED_METHOD) : DIFFERS;
 	case SWITCHED_METHOD:
-		return b == ' ' ? next_part(j, SWITCHED_TARGET) : http_is_token(b) ? AGREES : DIFFERS;
+		return b == ' '		? next_part(j, SWITCHED_TARGET) :
+		       http_is_token(b) ? AGREES :
+					  DIFFERS;
 	case SWITCHED_TARGET:
 		return b == ' ' ? next_part(j, SWITCHED_VERSION) : b > ' ' ? AGREES : DIFFERS;
 	case SWITCHED_VERSION:
@@ -469,7 +471,8 @@ size_t judge_go_on(struct judge *j)
 	if (j->proto == PROTO_HTTP)
 		j->state = after_head(j);
 	else
-		j->state = j->state == JUDGE_FIRST ? JUDGE_RECORDS : JUDGE_OPAQUE; /* no third hello */
+		j->state = j->state == JUDGE_FIRST ? JUDGE_RECORDS :
+						     JUDGE_OPAQUE; /* no third hello */
 	return j->held;
 }
 

@@ -44,10 +44,10 @@ enum judge_word {
 
 struct judge {
 	enum judge_state state;
-	unsigned proto;	    /* PROTO_* */
-	unsigned reason;    /* REASON_*, with JUDGE_BAD */
-	unsigned requests;  /* HTTP heads */
-	unsigned version;   /* TLS: highest offered */
+	unsigned proto;	     /* PROTO_* */
+	unsigned reason;     /* REASON_*, with JUDGE_BAD */
+	unsigned requests;   /* HTTP heads */
+	unsigned version;    /* TLS: highest offered */
 	char name[NAME_BUF]; /* normalised, NUL-terminated; "" if there is none */
 	size_t name_len;
 	bool numeric; /* the name is an address literal or looks like a number */
@@ -55,8 +55,8 @@ struct judge {
 
 	/* of a hello or head that is not whole: how far it has been looked at */
 	struct hello_scan {
-		size_t n, off;	/* bytes of the message in whole records, bytes of those records */
-		size_t want;	/* bytes of the message, as far as is known; 0: not begun */
+		size_t n, off; /* bytes of the message in whole records, bytes of those records */
+		size_t want;   /* bytes of the message, as far as is known; 0: not begun */
 		uint8_t head[HELLO_HEADER_LEN];
 	} scan;
 	struct http_walk head;

@@ -281,8 +281,8 @@ static void say(struct conn *c, unsigned why)
 
 	close_fd(c, SIDE_UPSTREAM, false);
 	bytes = answer(c, why, &owned, &len);
-	whole = bytes && send(c->fd[SIDE_CLIENT], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-				 (ssize_t)len;
+	whole = bytes &&
+		send(c->fd[SIDE_CLIENT], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
 	free(owned);
 	if (whole)
 		await_end(c, why);
@@ -692,8 +692,9 @@ bool conn_bad_again(struct conn *c)
 /* ---- who owns the verdict ---- */
 
 /*
- * The one place where user space begins to judge; the caller sets the judge up. It must own the verdict: without the kernel path it
- * always does, with it the record says so, which the program changes or user space takes over.
+ * The one place where user space begins to judge; the caller sets the judge up. It must own the
+ * verdict: without the kernel path it always does, with it the record says so, which the program
+ * changes or user space takes over.
  */
 static bool begin_judging(struct conn *c)
 {
@@ -777,9 +778,9 @@ static bool kernel_has_judged(const struct conn *c)
 }
 
 /*
- * May user space begin? The program has passed the flight up, or the socket has news that the program
- * has not: TCP tells of an end, of a failure and of urgent data before the program has run. Then
- * the verdict is taken over, unless the program is quicker.
+ * May user space begin? The program has passed the flight up, or the socket has news that the
+ * program has not: TCP tells of an end, of a failure and of urgent data before the program has run.
+ * Then the verdict is taken over, unless the program is quicker.
  */
 static bool is_ours_to_judge(struct conn *c)
 {
@@ -826,7 +827,8 @@ static void client_open(struct conn *c, uint32_t events)
 		return;
 	if (events & ~(uint32_t)EPOLLOUT && !pump(c, SIDE_CLIENT))
 		return;
-	if (events & EPOLLERR) /* what it said before could not be passed on, and nobody waits for it */
+	if (events &
+	    EPOLLERR) /* what it said before could not be passed on, and nobody waits for it */
 		conn_close(c, REASON_OK, true);
 }
 

@@ -17,7 +17,7 @@
 #include "slowpath/proxy/worker.h"
 
 #define CONN_ADDRESSES 16 /* of a name are tried */
-#define RULE_NAME 64 /* [rule NAME] has at most 63 */
+#define RULE_NAME 64	  /* [rule NAME] has at most 63 */
 
 enum conn_state {
 	CONN_HELLO,   /* no verdict yet */
@@ -29,11 +29,11 @@ enum conn_state {
 
 /* What travels from one socket to the other; [SIDE_CLIENT] is client to upstream. */
 struct lane {
-	uint64_t read;	  /* bytes user space took from the source */
-	uint64_t written; /* bytes it gave to the other socket */
-	uint8_t *buf;	  /* read and not yet written; NULL when there is none */
+	uint64_t read;			  /* bytes user space took from the source */
+	uint64_t written;		  /* bytes it gave to the other socket */
+	uint8_t *buf;			  /* read and not yet written; NULL when there is none */
 	uint32_t off, cleared, len, room; /* off <= cleared <= len <= room */
-	int pipe[2];	  /* the same in a pipe (splice); -1 when there is none */
+	int pipe[2];			  /* the same in a pipe (splice); -1 when there is none */
 	uint32_t in_pipe;
 	uint64_t drained; /* so much of what the kernel redirected is known to be written */
 	bool ready;	  /* the source has something, as far as is known */
@@ -53,9 +53,9 @@ struct conn {
 	int fd[SIDE_COUNT];
 	struct poll_item poll[SIDE_COUNT];
 	bool in_map[SIDE_COUNT];
-	bool settled;  /* whether the kernel carries it will not change any more */
+	bool settled;	/* whether the kernel carries it will not change any more */
 	unsigned reads; /* by user space, while it is not settled */
-	uint32_t flow; /* FLOW_NONE: user space only */
+	uint32_t flow;	/* FLOW_NONE: user space only */
 	struct flow *rec;
 	struct event timer; /* the limit of the present state */
 	struct event retry; /* soon, for what the kernel has not finished */
@@ -65,13 +65,13 @@ struct conn {
 	uint64_t judged;     /* of the client's bytes: so many the kernel has judged */
 	bool dying;	     /* the upstream was reset: RST follows its last bytes */
 	unsigned why_dying;
-	int broken, error;   /* the side whose socket failed, and how: an errno */
-	unsigned why_late;   /* denied after it was open: the answer waits for its place */
-	bool late_fin;	     /* the upstream is told then that nothing more comes */
+	int broken, error; /* the side whose socket failed, and how: an errno */
+	unsigned why_late; /* denied after it was open: the answer waits for its place */
+	bool late_fin;	   /* the upstream is told then that nothing more comes */
 
 	struct endpoint_addr client, original, dst;
 	struct client_key client_key; /* what limits and shares go by */
-	uint32_t group; /* in the worker's policy */
+	uint32_t group;		      /* in the worker's policy */
 	char name[NAME_BUF];
 	size_t name_len;
 	unsigned proto;

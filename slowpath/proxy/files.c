@@ -9,7 +9,8 @@
 #include "slowpath/control/control.h"
 #include "slowpath/report/metrics_server.h"
 
-#define CONNECTION_FDS 2 /* its two sockets; while there is one, a question over TCP is the second */
+#define CONNECTION_FDS                                                                             \
+	2 /* its two sockets; while there is one, a question over TCP is the second */
 #define PIPE_FDS 2
 /* That come later: of a load (a list, the other generation's maps), the watch of files, a log that
    is opened again, a message to a service manager, an answer that looks into /proc. */

@@ -65,7 +65,8 @@ static int bind_at(const struct sockaddr_storage *at)
 {
 	bool v6 = at->ss_family == AF_INET6;
 	int one = 1;
-	AUTO_FD int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	AUTO_FD int fd =
+		socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 
 	if (fd < 0)
 		return -errno;
@@ -180,8 +181,8 @@ static int add_passed(struct listen_set *set, int fd, unsigned worker)
 	    fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
 		return -errno;
 	listen_dress(fd);
-	return add(set, (struct listen_socket){ .fd = fd, .worker = worker, .passed = true,
-						.bare = bare });
+	return add(set, (struct listen_socket){
+				.fd = fd, .worker = worker, .passed = true, .bare = bare });
 }
 
 static int add_bound(struct listen_set *set, const struct sockaddr_storage *at, unsigned worker)
@@ -225,7 +226,8 @@ static int open_address(struct listen_set *set, const struct sockaddr_storage *a
 	size_t first = set->n;
 	unsigned taken;
 	int r = take_passed(set, at, workers, p, &taken);
-	bool beside = !taken || (p->whole && option(set->at[first].fd, SOL_SOCKET, SO_REUSEPORT) == 1);
+	bool beside = !taken ||
+		      (p->whole && option(set->at[first].fd, SOL_SOCKET, SO_REUSEPORT) == 1);
 
 	for (unsigned w = taken; w < workers && !r; w++) {
 		r = beside ? add_bound(set, at, w) : -EADDRINUSE;

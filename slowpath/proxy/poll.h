@@ -6,8 +6,8 @@
  * takes a socket out which is about to be closed.
  *
  * A socket that is closed is mostly gone from an epoll, but not while somebody else holds it: who
- * reads /proc/PID/fdinfo does so for a moment. So what is told is not a pointer: it is a place in a table
- * and which of those that had the place is meant.
+ * reads /proc/PID/fdinfo does so for a moment. So what is told is not a pointer: it is a place in a
+ * table and which of those that had the place is meant.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_POLL_H
 #define SLUICE_SLOWPATH_PROXY_POLL_H

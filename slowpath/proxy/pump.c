@@ -16,13 +16,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Bound of what one lane may hold, beside what is being judged. With a quarter of it a flow that the
-   kernel had passed up for want of room did not catch up, and bulk had half the speed. */
+/* Bound of what one lane may hold, beside what is being judged. With a quarter of it a flow that
+   the kernel had passed up for want of room did not catch up, and bulk had half the speed. */
 #define READ_MAX SCRATCH_BYTES
 #define SPLICE_MAX SCRATCH_BYTES
 #define BULK_MIN 16384	/* a read of so much begins splicing, and a smaller one ends it */
-#define PROMOTE_READS 3	/* by then a connection is more than a question and an answer */
-#define ROUNDS 16 /* then other connections have their turn */
+#define PROMOTE_READS 3 /* by then a connection is more than a question and an answer */
+#define ROUNDS 16	/* then other connections have their turn */
 #define RETRY_US 1000
 
 enum { CARRY_ON, CARRY_WAIT, CARRY_FAILED };
@@ -177,7 +177,8 @@ static int judge_open(struct conn *c)
 	}
 }
 
-/* How many of the client's next n bytes need no judging: those that the kernel has judged, or all. */
+/* How many of the client's next n bytes need no judging: those that the kernel has judged, or all.
+ */
 static size_t prejudged(const struct conn *c, size_t n)
 {
 	uint64_t before = c->lane[SIDE_CLIENT].read;
@@ -449,8 +450,8 @@ static bool is_held(const struct conn *c, int side)
 	       !c->lane[SIDE_UPSTREAM].eof;
 }
 
-/* A denial of an open connection waits until no answer of the server's is open, or none will come to
-   its end. true: it was said, the connection is gone. */
+/* A denial of an open connection waits until no answer of the server's is open, or none will come
+   to its end. true: it was said, the connection is gone. */
 static bool late_word(struct conn *c)
 {
 	const struct lane *l = &c->lane[SIDE_UPSTREAM];
@@ -471,7 +472,8 @@ static bool finish(struct conn *c, int side)
 	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe || is_held(c, side))
 		return true;
 	if (side == SIDE_CLIENT && c->why_late && !c->late_fin)
-		return true; /* there are servers that a FIN keeps from answering what was allowed */
+		return true; /* there are servers that a FIN keeps from answering what was allowed
+			      */
 	if (!drained(c, side)) {
 		pump_retry(c);
 		return true;

@@ -27,8 +27,7 @@
 static void pause_accepting(struct worker *w, bool pause)
 {
 	for (size_t i = 0; i < w->n_listeners; i++)
-		pause ? event_del(w->listeners[i]->event) :
-			event_add(w->listeners[i]->event, NULL);
+		pause ? event_del(w->listeners[i]->event) : event_add(w->listeners[i]->event, NULL);
 	w->paused = pause;
 }
 
@@ -143,7 +142,8 @@ static void on_flow_event(void *ctx, const struct flow_event *e)
 	struct conn *c;
 
 	if (!flow_is_own(w->shared->fp, w->index, e))
-		return; /* that connection has ended, and whose the record is now is not ours to know */
+		return; /* that connection has ended, and whose the record is now is not ours to
+			   know */
 	c = w->shared->by_flow[ENDPOINT_FLOW(e->endpoint)];
 	if (c)
 		conn_event(c, (int)ENDPOINT_SIDE(e->endpoint));
@@ -415,7 +415,8 @@ static int open_events(struct worker *w)
 	w->ring = event_new(w->base, flow_ring_fd(w->shared->fp, w->index), EV_READ | EV_PERSIST,
 			    on_ring, w);
 	w->lost_look = event_new(w->base, -1, EV_PERSIST, on_lost_look, w);
-	if (!w->ring || !w->lost_look || event_add(w->ring, NULL) || event_add(w->lost_look, &second))
+	if (!w->ring || !w->lost_look || event_add(w->ring, NULL) ||
+	    event_add(w->lost_look, &second))
 		return -ENOMEM;
 	return 0;
 }

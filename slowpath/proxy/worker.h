@@ -16,13 +16,13 @@
 #include "fastpath/kernel/fastpath.h"
 #include "fastpath/kernel/records.h"
 #include "fastpath/policy/policy.h"
-#include "slowpath/report/access_log.h"
 #include "slowpath/address/clients.h"
-#include "slowpath/proxy/files.h"
-#include "slowpath/report/listing.h"
-#include "slowpath/proxy/poll.h"
-#include "slowpath/report/report.h"
 #include "slowpath/dns/resolver.h"
+#include "slowpath/proxy/files.h"
+#include "slowpath/proxy/poll.h"
+#include "slowpath/report/access_log.h"
+#include "slowpath/report/listing.h"
+#include "slowpath/report/report.h"
 
 #define SCRATCH_BYTES (256 * 1024) /* one read, and one pipe's worth */
 #define SPARE_PIPES 64
@@ -33,15 +33,15 @@ struct top;
 
 /* What all workers share. */
 struct shared {
-	const struct conf *start;  /* the configuration at start: [sluice] and listeners hold */
-	struct fastpath *fp;	   /* NULL: user space only */
+	const struct conf *start; /* the configuration at start: [sluice] and listeners hold */
+	struct fastpath *fp;	  /* NULL: user space only */
 	struct access_log *log;
-	struct clients *clients;   /* open connections by client address */
-	_Atomic uint64_t open;	   /* of all workers */
+	struct clients *clients; /* open connections by client address */
+	_Atomic uint64_t open;	 /* of all workers */
 	struct files files;
-	struct conn **by_flow;	   /* by record number; each used by the worker that has the
+	struct conn **by_flow; /* by record number; each used by the worker that has the
 				      record, and by nobody else */
-	unsigned tick_ms;	   /* how often a worker says that it lives; 0: nobody asks */
+	unsigned tick_ms;      /* how often a worker says that it lives; 0: nobody asks */
 };
 
 struct listener {
@@ -107,15 +107,15 @@ struct accept_result {
 void worker_accept(struct worker *w, void *arg); /* begin to; arg: struct accept_result, zeroed */
 /* Take what waits in the queues, then stop accepting; end when empty. */
 void worker_drain(struct worker *w, void *arg);
-void worker_stop(struct worker *w, void *arg);	      /* end now */
-void worker_set_policy(struct worker *w, void *arg);  /* arg: struct policy */
-void worker_add_stats(struct worker *w, void *arg);   /* arg: struct stats, added to */
-void worker_add_flows(struct worker *w, void *arg);   /* arg: struct listing */
-void worker_add_top(struct worker *w, void *arg);     /* arg: struct top_sum */
+void worker_stop(struct worker *w, void *arg);	     /* end now */
+void worker_set_policy(struct worker *w, void *arg); /* arg: struct policy */
+void worker_add_stats(struct worker *w, void *arg);  /* arg: struct stats, added to */
+void worker_add_flows(struct worker *w, void *arg);  /* arg: struct listing */
+void worker_add_top(struct worker *w, void *arg);    /* arg: struct top_sum */
 
 /* For conn.c: */
 int worker_pipe(struct worker *w, int fds[2]); /* an empty pipe; 0 or -errno: copy then */
-void worker_pipe_done(struct worker *w, const int fds[2]); /* it is empty again */
+void worker_pipe_done(struct worker *w, const int fds[2]);  /* it is empty again */
 void worker_pipe_close(struct worker *w, const int fds[2]); /* it is not */
 void worker_conn_gone(struct worker *w);
 

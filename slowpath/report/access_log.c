@@ -21,16 +21,16 @@
 #include "common/guise.h"
 #include "common/log.h"
 #include "common/nowait.h"
-#include "common/thread.h"
 #include "common/privilege.h"
+#include "common/thread.h"
 #include "slowpath/report/syslog_sink.h"
 
 #define BUFFER_LEN (1024 * 1024) /* lines waiting for the writer; twice that in memory */
 #define LOG_MODE 0640
-#define GATHER_MS 20	/* after a write: lines that come close together share the next one */
-#define CLOSE_MS 1000	/* at the end, for a reader that does not read */
-#define STUCK_MS 500	/* after that, for a disk that does not answer */
-#define TELL_MS 60000	/* between two messages that lines are being lost */
+#define GATHER_MS 20  /* after a write: lines that come close together share the next one */
+#define CLOSE_MS 1000 /* at the end, for a reader that does not read */
+#define STUCK_MS 500  /* after that, for a disk that does not answer */
+#define TELL_MS 60000 /* between two messages that lines are being lost */
 #define SYSLOG_WORD "syslog"
 
 enum sink { SINK_FILE, SINK_STDERR, SINK_SYSLOG, SINK_NONE };
@@ -38,7 +38,7 @@ enum sink { SINK_FILE, SINK_STDERR, SINK_SYSLOG, SINK_NONE };
 struct access_log {
 	enum sink sink;
 	enum conf_log_format format;
-	char *path; /* as in the configuration */
+	char *path;  /* as in the configuration */
 	int poke_fd; /* wakes a writer that waits for a reader */
 	pthread_t writer;
 	pthread_mutex_t lock; /* guards what follows, up to `told_lost` */
@@ -46,9 +46,9 @@ struct access_log {
 	char *filling; /* producers append here */
 	size_t filled;
 	uint64_t taken; /* lines of the buffer that the writer has */
-	int next_fd; /* a reopened file the writer has not taken yet; -1: none */
+	int next_fd;	/* a reopened file the writer has not taken yet; -1: none */
 	bool reconnect; /* the same for syslog */
-	bool asleep; /* the writer waits for the first line */
+	bool asleep;	/* the writer waits for the first line */
 	bool closing, ended;
 	uint64_t close_by_ms;
 	uint64_t lost;
@@ -120,7 +120,8 @@ static void tell_recovered(struct access_log *log, uint64_t before)
 	}
 	pthread_mutex_unlock(&log->lock);
 	if (lines)
-		log_info("access log %s works again; %" PRIu64 " lines were lost", log->path, lines);
+		log_info("access log %s works again; %" PRIu64 " lines were lost", log->path,
+			 lines);
 }
 
 /* ---- the writer ---- */
@@ -236,7 +237,9 @@ static bool deliver(struct access_log *log, const char *from, size_t len)
 			p = line_start(from, p);
 		} else if (n != -EAGAIN || room == TOO_LATE) {
 			give_up(log, p, end, p > line_start(from, p),
-				room == TOO_LATE ? -ETIMEDOUT : n < 0 ? (int)n : -EIO);
+				room == TOO_LATE ? -ETIMEDOUT :
+				n < 0		 ? (int)n :
+						   -EIO);
 			return false;
 		}
 	}

@@ -8,8 +8,8 @@
 #ifndef SLUICE_SLOWPATH_REPORT_ACCESS_LOG_H
 #define SLUICE_SLOWPATH_REPORT_ACCESS_LOG_H
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "conf/conf.h"
 #include "slowpath/report/log_line.h"

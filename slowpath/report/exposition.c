@@ -21,8 +21,8 @@ static const struct {
 	  offsetof(struct stats, open) },
 	{ "sluice_connections_pending", GAUGE, "Open connections without a verdict.",
 	  offsetof(struct stats, pending) },
-	{ "sluice_connections_pending_bytes", GAUGE, "What connections without a verdict have said.",
-	  offsetof(struct stats, pending_bytes) },
+	{ "sluice_connections_pending_bytes", GAUGE,
+	  "What connections without a verdict have said.", offsetof(struct stats, pending_bytes) },
 	{ "sluice_connections_kernel", GAUGE, "Open connections that are in the kernel path.",
 	  offsetof(struct stats, flows_kernel) },
 	{ "sluice_flow_records_used", GAUGE, "Records of the kernel path lent to connections.",
@@ -43,8 +43,7 @@ static const struct {
 	  offsetof(struct stats, dns_cached) },
 	{ "sluice_dns_failed_total", COUNTER, "Names that the name servers had no answer for.",
 	  offsetof(struct stats, dns_failed) },
-	{ "sluice_dns_given_up_total", COUNTER,
-	  "Names that made way for others or found no place.",
+	{ "sluice_dns_given_up_total", COUNTER, "Names that made way for others or found no place.",
 	  offsetof(struct stats, dns_given_up) },
 };
 
@@ -161,7 +160,8 @@ static void add_rules(const struct exposition *x, struct evbuffer *out)
 		labelled(out, name, "rule", x->rules[i].name, x->rules[i].hits);
 		never += x->rules[i].is_rule && x->rules[i].hits == 0;
 	}
-	number(out, "sluice_rules_never_hit", GAUGE, "Rules that have not decided anything.", never);
+	number(out, "sluice_rules_never_hit", GAUGE, "Rules that have not decided anything.",
+	       never);
 }
 
 static void add_connect(const struct histogram *h, struct evbuffer *out)
@@ -222,7 +222,8 @@ static void add_use(struct evbuffer *out, const char *name, const char *help, in
 
 static void add_process(const struct exposition *x, struct evbuffer *out)
 {
-	number(out, "process_start_time_seconds", GAUGE, "When the process started.", x->started_at);
+	number(out, "process_start_time_seconds", GAUGE, "When the process started.",
+	       x->started_at);
 	add_use(out, "process_open_fds", "Open file descriptors.", x->use.open_fds);
 	add_use(out, "process_max_fds", "How many may be open.", x->use.max_fds);
 	add_use(out, "process_resident_memory_bytes", "Memory of the process that is in RAM.",
@@ -234,15 +235,15 @@ void exposition_write(const struct exposition *x, struct evbuffer *out)
 	add_build(&x->status, out);
 	add_policy(x, out);
 	add_numbers(x, out);
-	add_reasons(out, "sluice_connections_ended_total", "Connections that have ended, by reason.",
-		    REASON_OK, x->stats.reasons);
+	add_reasons(out, "sluice_connections_ended_total",
+		    "Connections that have ended, by reason.", REASON_OK, x->stats.reasons);
 	add_verdicts(x, out);
 	add_reasons(out, "sluice_kernel_denials_total", "Denials by the kernel program, by reason.",
 		    REASON_OK + 1, x->kernel);
 	number(out, "sluice_kernel_no_scratch_total", COUNTER,
 	       "First flights not judged as every scratch was taken.", x->kernel[STAT_NO_SCRATCH]);
-	number(out, "sluice_kernel_no_flow_total", COUNTER,
-	       "Data on sockets that had no record.", x->kernel[STAT_NO_FLOW]);
+	number(out, "sluice_kernel_no_flow_total", COUNTER, "Data on sockets that had no record.",
+	       x->kernel[STAT_NO_FLOW]);
 	add_bytes(&x->stats, out);
 	add_connect(&x->stats.connect, out);
 	add_rules(x, out);

@@ -28,9 +28,9 @@ struct exposition {
 	uint64_t kernel[STAT_COUNT]; /* all zero without the kernel path */
 	struct rule_hits *rules;     /* borrowed */
 	size_t n_rules;
-	uint64_t started_at;	     /* seconds since the epoch */
-	uint32_t serial;	     /* of the policy in force */
-	uint64_t changes;	     /* entries made at run time */
+	uint64_t started_at; /* seconds since the epoch */
+	uint32_t serial;     /* of the policy in force */
+	uint64_t changes;    /* entries made at run time */
 	uint64_t reloads, reloads_failed;
 	bool reload_failed; /* the last one */
 	struct process_use use;

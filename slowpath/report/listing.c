@@ -85,9 +85,10 @@ static bool is_heap(const struct listing *l)
 }
 
 bool listing_wants(const struct listing *l, const struct in6_addr *client, const char *name,
-		 size_t len)
+		   size_t len)
 {
-	return selection_has_client(l->selection, client) && selection_has_name(l->selection, name, len);
+	return selection_has_client(l->selection, client) &&
+	       selection_has_name(l->selection, name, len);
 }
 
 static bool make_room(struct listing *l)

@@ -157,22 +157,20 @@ size_t log_line_event(const struct access_entry *e, char *line, size_t size)
 {
 	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT], target[TARGET_TEXT], time[LOG_TIME];
 	char rule[TARGET_TEXT], group[TARGET_TEXT];
-	int n = snprintf(line, size,
-			 "%s %-4s %s %s %s %s%s rule=%s group=%s path=%s up=%" PRIu64
-			 " down=%" PRIu64 " ms=%" PRIu64 "\n",
-			 log_time(&e->end, time), e->event,
-			 address_print(&e->client, false, client), print_target(e, target),
-			 e->connected ? address_print(&e->dst, false, dst) : "-",
-			 reason_word(e->reason), e->enforced ? "" : " enforced=no",
-			 log_escape(e->rule, rule, sizeof(rule)),
-			 log_escape(e->group, group, sizeof(group)), e->path, e->bytes_up,
-			 e->bytes_down, e->duration_ms);
+	int n = snprintf(
+		line, size,
+		"%s %-4s %s %s %s %s%s rule=%s group=%s path=%s up=%" PRIu64 " down=%" PRIu64
+		" ms=%" PRIu64 "\n",
+		log_time(&e->end, time), e->event, address_print(&e->client, false, client),
+		print_target(e, target), e->connected ? address_print(&e->dst, false, dst) : "-",
+		reason_word(e->reason), e->enforced ? "" : " enforced=no",
+		log_escape(e->rule, rule, sizeof(rule)), log_escape(e->group, group, sizeof(group)),
+		e->path, e->bytes_up, e->bytes_down, e->duration_ms);
 
 	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
-size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line,
-		size_t size)
+size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line, size_t size)
 {
 	return format == LOG_JSON ? format_json(e, line, size) : format_squid(e, line, size);
 }

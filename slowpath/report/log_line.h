@@ -15,31 +15,30 @@
 #define LOG_LINE_LEN 8192 /* the longest name, every byte escaped, and room to spare */
 
 struct access_entry {
-	struct timespec end;	   /* CLOCK_REALTIME: when it ended */
+	struct timespec end; /* CLOCK_REALTIME: when it ended */
 	uint64_t duration_ms;
 	struct endpoint_addr client;
-	struct endpoint_addr dst;  /* what we connected to; for a denial what was asked for */
-	bool connected;		   /* a destination was reached */
+	struct endpoint_addr dst; /* what we connected to; for a denial what was asked for */
+	bool connected;		  /* a destination was reached */
 	const char *group;
-	const char *name;	   /* normalised, or "" */
+	const char *name; /* normalised, or "" */
 	uint16_t port;
-	unsigned proto;		   /* PROTO_* */
+	unsigned proto; /* PROTO_* */
 	bool allowed;
-	bool enforced;		   /* false: would have been denied, enforce = no */
-	unsigned reason;	   /* REASON_* */
+	bool enforced;	 /* false: would have been denied, enforce = no */
+	unsigned reason; /* REASON_* */
 	const char *rule;
-	const char *path;	   /* "kernel", "user", "mixed" */
+	const char *path; /* "kernel", "user", "mixed" */
 	uint64_t bytes_up, bytes_down;
-	uint64_t requests;	   /* HTTP heads judged; 0 for other protocols */
-	const char *event;	   /* for `sluicectl tail`; NULL in the access log */
+	uint64_t requests; /* HTTP heads judged; 0 for other protocols */
+	const char *event; /* for `sluicectl tail`; NULL in the access log */
 };
 
 /*
  * One line with its newline, whatever bytes the strings have; its length, or 0 if it does not
  * fit.
  */
-size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line,
-		size_t size);
+size_t log_line(enum conf_log_format format, const struct access_entry *e, char *line, size_t size);
 
 /* The same for people who follow with `sluicectl tail`. */
 size_t log_line_event(const struct access_entry *e, char *line, size_t size);

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "slowpath/report/selection.h"
 #include "slowpath/report/json.h"
 #include "slowpath/report/log_line.h"
+#include "slowpath/report/selection.h"
 #include "slowpath/report/top.h"
 
 #define WHERE_LEN 1024
@@ -156,8 +156,7 @@ void report_stats(const struct stats *s, const struct rule_hits *rules, size_t n
 	for (size_t i = 0; i < COUNTERS; i++)
 		evbuffer_add_printf(out, "%s=%" PRIu64 "\n", counters[i].key, counter(s, i));
 	for (unsigned i = 0; i < REASON_COUNT; i++)
-		evbuffer_add_printf(out, "reason.%s=%" PRIu64 "\n", reason_word(i),
-				    s->reasons[i]);
+		evbuffer_add_printf(out, "reason.%s=%" PRIu64 "\n", reason_word(i), s->reasons[i]);
 	connect_text(&s->connect, out);
 	rules_text(rules, n_rules, out);
 }
@@ -217,7 +216,8 @@ void report_status(const struct status *s, bool json, struct evbuffer *out)
 			    s->conf_path, loaded, s->rules, s->names, s->enforce ? "yes" : "no");
 	evbuffer_add_printf(out,
 			    "open files: at most %" PRIu64 ", %" PRIu64 " wanted (%" PRIu64
-			    " for connections, %" PRIu64 " for the rest), %" PRIu64 " left for pipes%s\n",
+			    " for connections, %" PRIu64 " for the rest), %" PRIu64
+			    " left for pipes%s\n",
 			    s->files, s->files_wanted, s->files_connections, s->files_daemon,
 			    s->files_pipes, s->files < s->files_wanted ? ": too few" : "");
 }
@@ -251,14 +251,13 @@ static void flow_text(const struct flow_info *f, struct evbuffer *out)
 {
 	char client[ADDRESS_TEXT], dst[ADDRESS_TEXT];
 
-	evbuffer_add_printf(out,
-			    "%-21s %-21s %-7s %-6s %-4s %12" PRIu64 " %12" PRIu64 " %8" PRIu64
-			    " %s:%u %s %s\n",
-			    address_print(&f->client, true, client),
-			    address_print(&f->dst, true, dst), f->state, f->path,
-			    proto_word(f->proto), f->bytes_up, f->bytes_down, f->age_ms / 1000,
-			    f->name[0] ? f->name : "-", f->port, f->group[0] ? f->group : "-",
-			    f->rule[0] ? f->rule : "-");
+	evbuffer_add_printf(
+		out,
+		"%-21s %-21s %-7s %-6s %-4s %12" PRIu64 " %12" PRIu64 " %8" PRIu64 " %s:%u %s %s\n",
+		address_print(&f->client, true, client), address_print(&f->dst, true, dst),
+		f->state, f->path, proto_word(f->proto), f->bytes_up, f->bytes_down,
+		f->age_ms / 1000, f->name[0] ? f->name : "-", f->port, f->group[0] ? f->group : "-",
+		f->rule[0] ? f->rule : "-");
 }
 
 void report_flows(const struct flow_info *flows, size_t n, bool json, struct evbuffer *out)
@@ -308,8 +307,9 @@ static void take_apart(const char *where, struct place *p)
 static void print_default(const struct explanation *e, char *out, size_t size)
 {
 	if (e->is_literal)
-		snprintf(out, size, "default: an address that no entry names is denied, whatever "
-				    "[policy] default is");
+		snprintf(out, size,
+			 "default: an address that no entry names is denied, whatever "
+			 "[policy] default is");
 	else
 		snprintf(out, size, "default: no entry; [policy] default = %s in %s", e->verdict,
 			 e->conf_path);
@@ -353,7 +353,8 @@ void report_explain(const struct explanation *e, bool json, struct evbuffer *out
 	else
 		evbuffer_add_printf(out, "verdict: %s\ngroup: %s\nrule: %s\nwhere: %s\n%s",
 				    e->verdict, e->group, e->rule, where,
-				    e->enforced ? "" : "enforced: no, it is let through and told\n");
+				    e->enforced ? "" :
+						  "enforced: no, it is let through and told\n");
 }
 
 /* ---- top ---- */
@@ -424,12 +425,11 @@ void report_top(const struct top_sum *sum, const struct top_question *q, uint64_
 {
 	uint64_t window_s = sum->since_ms ? (now_ms - sum->since_ms) / 1000 : 0;
 
-	evbuffer_add_printf(out,
-			    json ? "{\"window_s\":%" PRIu64 ",\"denied\":%" PRIu64
-				   ",\"reported\":%" PRIu64 :
-				   "window: %" PRIu64 " s\ndenied: %" PRIu64 "\nreported: %" PRIu64
-				   "\n",
-			    window_s, sum->denied, sum->reported);
+	evbuffer_add_printf(
+		out,
+		json ? "{\"window_s\":%" PRIu64 ",\"denied\":%" PRIu64 ",\"reported\":%" PRIu64 :
+		       "window: %" PRIu64 " s\ndenied: %" PRIu64 "\nreported: %" PRIu64 "\n",
+		window_s, sum->denied, sum->reported);
 	if (q->names)
 		rows(sum, TOP_NAMES, q->limit, json, out);
 	if (q->clients)

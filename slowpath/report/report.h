@@ -21,7 +21,7 @@ struct top_sum;
 /* Counters of all workers and the kernel program, since start. */
 struct stats {
 	uint64_t accepted, ended, open;
-	uint64_t pending, pending_bytes; /* open, without a verdict yet; what they have said */
+	uint64_t pending, pending_bytes;    /* open, without a verdict yet; what they have said */
 	uint64_t allowed, denied, reported; /* reported: let through by enforce = no */
 	uint64_t reasons[REASON_COUNT];	    /* ended connections and denials, by reason */
 	uint64_t verdicts_kernel, verdicts_user;
@@ -39,7 +39,7 @@ struct stats {
 struct rule_hits {
 	const char *name; /* borrowed */
 	uint64_t hits;
-	bool is_rule;	  /* stands in the configuration */
+	bool is_rule; /* stands in the configuration */
 };
 
 struct status {
@@ -50,7 +50,7 @@ struct status {
 	const char *fastpath;	     /* "on" or "off" */
 	const char *fastpath_reason; /* why it is off; "" */
 	const char *conf_path;
-	uint64_t loaded_at;	     /* seconds since the epoch: when the policy was put in force */
+	uint64_t loaded_at; /* seconds since the epoch: when the policy was put in force */
 	size_t rules, names;
 	bool enforce;
 	uint64_t files, files_wanted; /* the limit of open files, and what all need, which is */

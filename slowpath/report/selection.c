@@ -82,7 +82,7 @@ static int unknown(const char *text, unsigned may, char *err, size_t err_len)
 }
 
 int selection_parse(int argc, char **argv, unsigned may, struct selection *out, char *err,
-		 size_t err_len)
+		    size_t err_len)
 {
 	struct selection f = { .has = 0 };
 
@@ -124,8 +124,8 @@ int selection_parse_top(int argc, char **argv, struct top_question *out, char *e
 		q.names = false;
 		i++;
 	}
-	if (i < argc && (value_number(argv[i], false, &q.limit) != 0 || q.limit < 1 ||
-			 q.limit > TOP_MOST)) {
+	if (i < argc &&
+	    (value_number(argv[i], false, &q.limit) != 0 || q.limit < 1 || q.limit > TOP_MOST)) {
 		snprintf(err, err_len, "'%.64s' is not names, clients or a number from 1 to %d",
 			 argv[i], TOP_MOST);
 		return -EINVAL;

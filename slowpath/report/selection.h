@@ -30,11 +30,11 @@ enum selection_sort {
 };
 
 enum { /* words that a verb knows */
-	SELECT_DENIED = 1 << 0,
-	SELECT_CLIENT = 1 << 1,
-	SELECT_NAME = 1 << 2,
-	SELECT_SORT = 1 << 3,
-	SELECT_LIMIT = 1 << 4,
+       SELECT_DENIED = 1 << 0,
+       SELECT_CLIENT = 1 << 1,
+       SELECT_NAME = 1 << 2,
+       SELECT_SORT = 1 << 3,
+       SELECT_LIMIT = 1 << 4,
 };
 
 #define SELECT_TAIL (SELECT_DENIED | SELECT_CLIENT | SELECT_NAME)
@@ -46,7 +46,7 @@ enum { /* words that a verb knows */
 struct selection {
 	unsigned has; /* SELECT_*: the words that were there */
 	struct cidr client;
-	uint8_t kind; /* enum name_kind */
+	uint8_t kind;	     /* enum name_kind */
 	char name[NAME_BUF]; /* normalised */
 	uint32_t len;
 	enum selection_sort sort;
@@ -59,9 +59,9 @@ struct top_question {
 };
 
 /* argv without the verb; may: the SELECT_* words there can be. 0, or -EINVAL and a line in err;
-   *out is untouched then. */
+ *out is untouched then. */
 int selection_parse(int argc, char **argv, unsigned may, struct selection *out, char *err,
-		 size_t err_len);
+		    size_t err_len);
 /* [names|clients] [N]; both and TOP_DEFAULT of each if nothing is said. */
 int selection_parse_top(int argc, char **argv, struct top_question *out, char *err, size_t err_len);
 

@@ -47,7 +47,8 @@ static int connect_as(struct syslog_sink *s, int type)
 	s->stream = type == SOCK_STREAM;
 	if (connect(s->fd, (struct sockaddr *)&s->at, sizeof(s->at)) == 0)
 		return 0;
-	err = errno == EAGAIN ? -ECONNREFUSED : -errno; /* its backlog is full: nothing to wait on */
+	err = errno == EAGAIN ? -ECONNREFUSED :
+				-errno; /* its backlog is full: nothing to wait on */
 	disconnect(s);
 	return err;
 }
@@ -87,8 +88,8 @@ static int push(struct syslog_sink *s)
 	size_t all = s->len + s->stream;
 
 	while (s->sent < all) {
-		ssize_t n = send(s->fd, s->text + s->sent, all - s->sent,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n =
+			send(s->fd, s->text + s->sent, all - s->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;

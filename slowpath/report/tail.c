@@ -20,7 +20,7 @@ struct follower {
 	bool wanted; /* events are still collected for it */
 	bool json;
 	struct selection selection;
-	uint64_t lost; /* did not fit into the buffer; it was not told yet */
+	uint64_t lost;		       /* did not fit into the buffer; it was not told yet */
 	struct control_client *client; /* the main thread's; NULL: free */
 };
 

@@ -2,9 +2,10 @@
 /*
  * `sluicectl tail`: what happens, told to those who follow while it happens. Workers have events,
  * the main thread has the followers. In between is one buffer of TAIL_BYTES (two, that change
- * places): an event is formatted by the worker, only if some follower's selection wants it, and left
- * there; if there is no room it is lost, and each follower told how many it missed. A worker takes
- * one lock, which nobody holds for longer than a copy, and if nobody follows it reads one word.
+ * places): an event is formatted by the worker, only if some follower's selection wants it, and
+ * left there; if there is no room it is lost, and each follower told how many it missed. A worker
+ * takes one lock, which nobody holds for longer than a copy, and if nobody follows it reads one
+ * word.
  *
  * One for the process. All but tail_listening() and tail_event() belongs to the main thread.
  */
@@ -15,8 +16,8 @@
 #include <stdbool.h>
 
 #include "slowpath/control/control.h"
-#include "slowpath/report/selection.h"
 #include "slowpath/report/log_line.h"
+#include "slowpath/report/selection.h"
 
 #define TAIL_BYTES (256 * 1024)
 

@@ -16,9 +16,9 @@
  *
  * Two windows of TOP_WINDOW_MS change places, and what is shown is both: 30 to 60 minutes.
  *
- * A client is an address here, not a network (slowpath/address/clients.h): who looks wants to find the
- * host. One that keeps changing its address is spread over many rows, and pushes out none that has
- * more than N / TOP_ENTRIES.
+ * A client is an address here, not a network (slowpath/address/clients.h): who looks wants to find
+ * the host. One that keeps changing its address is spread over many rows, and pushes out none that
+ * has more than N / TOP_ENTRIES.
  *
  * A struct top belongs to one worker. Nothing is allocated after top_new(). Pure but for its key,
  * which is random: names are the clients' to choose.
@@ -40,7 +40,7 @@ enum top_kind { TOP_NAMES, TOP_CLIENTS, TOP_KINDS };
 
 struct top;
 
-struct top *top_new(void); /* NULL: no memory */
+struct top *top_new(void);    /* NULL: no memory */
 void top_free(struct top *t); /* NULL is fine */
 
 /* One denial. reported: it was let through, and would have been denied (enforce = no). name: as in

@@ -17,8 +17,8 @@ static void check_name(const struct policy_change *c)
 	struct rd in;
 
 	rd_init(&in, (const uint8_t *)c->name, (uint32_t)strlen(c->name));
-	if (name_normalise(in, name, &len, &numeric) != PARSE_OK || numeric || len != strlen(c->name) ||
-	    memcmp(name, c->name, len) != 0 || c->kind > NAME_BELOW)
+	if (name_normalise(in, name, &len, &numeric) != PARSE_OK || numeric ||
+	    len != strlen(c->name) || memcmp(name, c->name, len) != 0 || c->kind > NAME_BELOW)
 		abort();
 }
 

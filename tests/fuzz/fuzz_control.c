@@ -16,8 +16,8 @@
 
 #include "bpf/wire/name.h"
 #include "slowpath/control/control.h"
-#include "slowpath/report/selection.h"
 #include "slowpath/daemon/explain.h"
+#include "slowpath/report/selection.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

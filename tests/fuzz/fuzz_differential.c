@@ -220,7 +220,8 @@ static void same_host(const struct http *h, const struct theirs *t)
 		abort();
 	if (!t->hosts || !t->host_len) /* an absolute target */
 		return;
-	if (t->host_len < len || strncasecmp(t->host, (const char *)h->host.buf + h->host.off, len) ||
+	if (t->host_len < len ||
+	    strncasecmp(t->host, (const char *)h->host.buf + h->host.off, len) ||
 	    (t->host_len > len && (t->host[len] != ':' || atoi(t->host + len + 1) != h->port)))
 		abort();
 }

@@ -57,7 +57,8 @@ static void open_server(void)
 {
 	base = event_base_new();
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!base || listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof(sa_family_t)) != 0)
+	if (!base || listener < 0 ||
+	    bind(listener, (struct sockaddr *)&at, sizeof(sa_family_t)) != 0)
 		abort();
 	at_len = sizeof(at);
 	if (getsockname(listener, (struct sockaddr *)&at, &at_len) != 0 || listen(listener, 4) != 0)

@@ -57,7 +57,7 @@ static void allow(struct outcome *o)
 static void hear(struct judge *j, bool yes)
 {
 	static const char *const upgrade[2] = { "HTTP/1.1 200 OK\r\n\r\n",
-						      "HTTP/1.1 101 x\r\n\r\n" };
+						"HTTP/1.1 101 x\r\n\r\n" };
 	uint8_t hello[SERVER_HELLO_LEN] = { TLS_HANDSHAKE, 3, 3, 0, 38, 2, 0, 0, 34, 3, 3 };
 
 	for (uint32_t i = 0; yes && i < HELLO_RANDOM_LEN; i++)
@@ -105,8 +105,8 @@ static void compare(const struct outcome *a, const struct outcome *b)
 	if (a->n != b->n || a->cleared != b->cleared || a->last != b->last ||
 	    a->end.state != b->end.state || a->end.reason != b->end.reason ||
 	    memcmp(&a->end.follow, &b->end.follow, sizeof(a->end.follow)) != 0 ||
-	    a->end.left != b->end.left ||
-	    a->end.version != b->end.version || a->end.proto != b->end.proto)
+	    a->end.left != b->end.left || a->end.version != b->end.version ||
+	    a->end.proto != b->end.proto)
 		abort();
 	for (unsigned i = 0; i < n; i++)
 		if (strcmp(a->names[i], b->names[i]) != 0 || a->missing[i] != b->missing[i] ||

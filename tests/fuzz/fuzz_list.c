@@ -50,8 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct conf *conf;
 	struct policy *p;
 
-	fd = memory_file(ini, (size_t)sprintf(ini, "[listener a]\naddress = 127.0.0.1:1\n"
-						   "[rule r]\nallow = file:/proc/self/fd/%d\n",
+	fd = memory_file(ini, (size_t)sprintf(ini,
+					      "[listener a]\naddress = 127.0.0.1:1\n"
+					      "[rule r]\nallow = file:/proc/self/fd/%d\n",
 					      list));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	conf = conf_read(path, err, sizeof(err));

@@ -50,14 +50,16 @@ static void client(const uint8_t *data, size_t size, size_t cut, __u32 word)
 {
 	struct tls_follow whole = { 0 }, parts = { 0 };
 	size_t all = 0, some = 0;
-	int said = follow(&whole, data, size, word, &all), first = follow(&parts, data, cut, word, &some);
+	int said = follow(&whole, data, size, word, &all),
+	    first = follow(&parts, data, cut, word, &some);
 
 	if (first == TLS_FOLLOW_PASS || first == TLS_FOLLOW_MORE)
 		first = follow(&parts, data, size, word, &some);
 	if (first != said || some != all || memcmp(&whole, &parts, sizeof(whole)) != 0)
 		abort();
 	/* nothing that begins like a handshake record passes before the server has spoken */
-	if (word != TLS_ANSWER_FINAL && size > 1 && data[0] == TLS_HANDSHAKE && data[1] == TLS_MAJOR && all)
+	if (word != TLS_ANSWER_FINAL && size > 1 && data[0] == TLS_HANDSHAKE &&
+	    data[1] == TLS_MAJOR && all)
 		abort();
 }
 

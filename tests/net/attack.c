@@ -12,7 +12,7 @@ enum {
 	LINGER_US = 60000,
 	ANSWER_US = 150000,
 	PATIENCE_US = 300000, /* where without the answer nothing is tried */
-	SMALL_PIECES = 60, /* then come big ones */
+	SMALL_PIECES = 60,    /* then come big ones */
 	BIG_PIECE = 8192,
 	SEGMENT = 1400,
 	EARLY_DATA = 42,
@@ -50,7 +50,8 @@ static void step(struct attack *a, enum attack_act act, uint32_t size)
 static void piece(struct attack *a, size_t at, size_t size, int flags)
 {
 	a->steps[a->n_steps++] = (struct attack_step){
-		.act = ACT_SEND, .flags = flags, .at = (uint32_t)at, .size = (uint32_t)size };
+		.act = ACT_SEND, .flags = flags, .at = (uint32_t)at, .size = (uint32_t)size
+	};
 }
 
 static void rest(struct attack *a)
@@ -115,14 +116,14 @@ static void finish(struct attack *a)
 		step(a, ACT_PAUSE, attack_pick(a, 2000));
 	else if (chance(a, 90))
 		step(a, ACT_LINGER, LINGER_US);
-	a->steps[a->n_steps++] = (struct attack_step){
-		.act = ends[attack_pick(a, sizeof(ends) / sizeof(*ends))] };
+	a->steps[a->n_steps++] =
+		(struct attack_step){ .act = ends[attack_pick(a, sizeof(ends) / sizeof(*ends))] };
 }
 
 /* ---- HTTP ---- */
 
-static __attribute__((format(printf, 2, 3))) void put_text(struct writer *w,
-							   const char *format, ...)
+static __attribute__((format(printf, 2, 3))) void put_text(struct writer *w, const char *format,
+							   ...)
 {
 	char text[512];
 	va_list args;
@@ -369,9 +370,9 @@ static void make_preface(struct attack *a)
 
 struct hello_shape {
 	const char *name;
-	bool share;	 /* without, the server asks for another hello */
-	bool early_data; /* is announced */
-	int version;	 /* legacy_version */
+	bool share;		/* without, the server asks for another hello */
+	bool early_data;	/* is announced */
+	int version;		/* legacy_version */
 	const uint8_t *unknown; /* the last extension, which nobody knows */
 	size_t unknown_len;
 };
@@ -553,16 +554,11 @@ static const struct kind {
 	unsigned weight;
 	void (*make)(struct attack *a);
 } kinds[] = {
-	{ "honest", AT_HTTP, 10, make_honest },
-	{ "urgent", AT_HTTP, 20, make_urgent },
-	{ "paced", AT_LIVE, 10, make_paced },
-	{ "length", AT_HTTP, 15, make_length },
-	{ "chunked", AT_HTTP, 10, make_chunked },
-	{ "pipelined", AT_HTTP, 15, make_pipelined },
-	{ "upgrade", AT_H2C, 5, make_upgrade },
-	{ "preface", AT_H2C, 2, make_preface },
-	{ "hello", AT_TLS, 15, make_hello },
-	{ "second", AT_TLS, 10, make_second },
+	{ "honest", AT_HTTP, 10, make_honest },	    { "urgent", AT_HTTP, 20, make_urgent },
+	{ "paced", AT_LIVE, 10, make_paced },	    { "length", AT_HTTP, 15, make_length },
+	{ "chunked", AT_HTTP, 10, make_chunked },   { "pipelined", AT_HTTP, 15, make_pipelined },
+	{ "upgrade", AT_H2C, 5, make_upgrade },	    { "preface", AT_H2C, 2, make_preface },
+	{ "hello", AT_TLS, 15, make_hello },	    { "second", AT_TLS, 10, make_second },
 	{ "two-faced", AT_TLS, 5, make_two_faced },
 };
 

@@ -210,8 +210,10 @@ static void end(struct flow *f, uint64_t *what)
 static void complain(const struct flow *f, const char *what)
 {
 	if (!g.error[0])
-		snprintf(g.error, sizeof(g.error), "connection %u of kind %u: %s, %llu of %llu read, "
-			 "%llu of %llu written", f->number, f->kind, what, (unsigned long long)f->got,
+		snprintf(g.error, sizeof(g.error),
+			 "connection %u of kind %u: %s, %llu of %llu read, "
+			 "%llu of %llu written",
+			 f->number, f->kind, what, (unsigned long long)f->got,
 			 (unsigned long long)f->to_get, (unsigned long long)f->sent,
 			 (unsigned long long)f->to_send);
 }
@@ -589,12 +591,11 @@ static void look(bool final)
 	}
 	printf("{\"final\":%s,\"started\":%llu,\"open\":%llu,\"greeted\":%llu,\"done\":%llu,\"fin\":%llu,"
 	       "\"rst\":%llu,\"refused\":%llu,\"wrong\":%llu,\"in\":%llu,\"out\":%llu,\"most\":%llu,"
-	       "\"queued\":%lld,\"error\":\"%s\",\"kinds\":[", final ? "true" : "false",
-	       (unsigned long long)g.started, (unsigned long long)g.open,
-	       (unsigned long long)g.greeted, (unsigned long long)g.done,
-	       (unsigned long long)g.fin, (unsigned long long)g.rst,
-	       (unsigned long long)g.refused, (unsigned long long)g.wrong,
-	       (unsigned long long)g.in, (unsigned long long)g.out,
+	       "\"queued\":%lld,\"error\":\"%s\",\"kinds\":[",
+	       final ? "true" : "false", (unsigned long long)g.started, (unsigned long long)g.open,
+	       (unsigned long long)g.greeted, (unsigned long long)g.done, (unsigned long long)g.fin,
+	       (unsigned long long)g.rst, (unsigned long long)g.refused,
+	       (unsigned long long)g.wrong, (unsigned long long)g.in, (unsigned long long)g.out,
 	       (unsigned long long)g.most, queued, g.error);
 	for (int i = 0; i < KINDS; i++)
 		printf("%s[%llu,%llu,%llu,%llu]", i ? "," : "", (unsigned long long)g.kinds[i].in,
@@ -614,7 +615,8 @@ static void tell_all(char how, uint64_t n)
 		if (how == 'g' && f->stage == HELD) {
 			begin(f);
 		} else if (how != 'g' && f->stage == RUNNING) {
-			f->budget = how == 'w' || f->budget == UINT64_MAX ? UINT64_MAX : f->budget + n;
+			f->budget = how == 'w' || f->budget == UINT64_MAX ? UINT64_MAX :
+									    f->budget + n;
 			run(f);
 		}
 	}
@@ -727,7 +729,8 @@ static int loop(void)
 static int usage(void)
 {
 	fputs("usage: crowd serve ADDRESS PORT\n"
-	      "       crowd drive ADDRESS PORT OPENING [OPTION]...\n", stderr);
+	      "       crowd drive ADDRESS PORT OPENING [OPTION]...\n",
+	      stderr);
 	return 2;
 }
 
@@ -778,26 +781,49 @@ static void options(int argc, char **argv)
 		uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (c) {
-		case 'm': g.mode = find(modes, optarg); break;
-		case 'n': g.count = n; break;
-		case 'c': g.concurrent = n; break;
-		case 'r': g.rate = n; break;
-		case 'u': g.order.up = n; break;
-		case 'd': g.order.down = n; break;
+		case 'm':
+			g.mode = find(modes, optarg);
+			break;
+		case 'n':
+			g.count = n;
+			break;
+		case 'c':
+			g.concurrent = n;
+			break;
+		case 'r':
+			g.rate = n;
+			break;
+		case 'u':
+			g.order.up = n;
+			break;
+		case 'd':
+			g.order.down = n;
+			break;
 		case 's':
 			g.stall_down = find(sides, optarg) == 1;
 			g.order.flags |= g.stall_down ? 0 : STALL_UP;
 			break;
-		case 'p': g.piece = n && n < BLOCK ? n : BLOCK; break;
-		case 'w': g.order.warm = n; break;
-		case 'z': g.cut = n; break;
-		case 'h': g.hold = true; break;
-		case 'k': g.order.kind = (uint32_t)n % KINDS; break;
+		case 'p':
+			g.piece = n && n < BLOCK ? n : BLOCK;
+			break;
+		case 'w':
+			g.order.warm = n;
+			break;
+		case 'z':
+			g.cut = n;
+			break;
+		case 'h':
+			g.hold = true;
+			break;
+		case 'k':
+			g.order.kind = (uint32_t)n % KINDS;
+			break;
 		case 'b':
 			if (g.sources == SOURCES || !address(optarg, "0", &g.from[g.sources++]))
 				exit(usage());
 			break;
-		default: exit(usage());
+		default:
+			exit(usage());
 		}
 	}
 }
@@ -829,7 +855,8 @@ static int serve(void)
 	if (g.listener < 0)
 		die("socket");
 	set(g.listener, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (bind(g.listener, (struct sockaddr *)&g.to, g.size) != 0 || listen(g.listener, 4096) != 0)
+	if (bind(g.listener, (struct sockaddr *)&g.to, g.size) != 0 ||
+	    listen(g.listener, 4096) != 0)
 		die("listen");
 	puts("{\"final\":false}"); /* it listens */
 	fflush(stdout);

@@ -112,8 +112,8 @@ static inline void put_extensions(struct writer *w, const char *name, const uint
    HELLO_NAME_MAX bytes, out HELLO_MAX; mark is the first byte of the client's random. */
 static inline size_t hello_make(uint8_t *out, const char *name, uint8_t mark)
 {
-	static const uint8_t ciphers[] = { 0x13, 0x01, 0x13, 0x02, 0x13, 0x03, 0xc0, 0x2b,
-					   0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30 };
+	static const uint8_t ciphers[] = { 0x13, 0x01, 0x13, 0x02, 0x13, 0x03, 0xc0,
+					   0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30 };
 	struct writer w = { out };
 	uint8_t random[32], *record, *body;
 

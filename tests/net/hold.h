@@ -20,7 +20,7 @@ struct hold_ports {
 
 struct hold {
 	__u64 pids_dev, pids_ino; /* the namespace that numbers processes so, as stat() has it */
-	__u32 pid;   /* of the daemon */
+	__u32 pid;		  /* of the daemon */
 	struct hold_ports ports;
 	__u32 armed; /* the next flight is held */
 	__u32 ready; /* how often TCP has told of it */

@@ -2,7 +2,8 @@
 // A TLS server that writes down which name it was asked for, one line a connection:
 //   oracle ADDRESS PORT CERTIFICATE KEY
 // The name as OpenSSL gives it to a server's callback, %XX for what is no printable ASCII; "-" for
-// none, "!" and why if OpenSSL refused the hello before it came to that. Ends with its standard input.
+// none, "!" and why if OpenSSL refused the hello before it came to that. Ends with its standard
+// input.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -70,7 +71,9 @@ static void set_up(SSL_CTX *ctx)
 
 int main(int argc, char **argv)
 {
-	struct tls_server s = { .name = "oracle", .threads = THREADS, .set_up = set_up, .serve = serve };
+	struct tls_server s = {
+		.name = "oracle", .threads = THREADS, .set_up = set_up, .serve = serve
+	};
 
 	return tls_server_main(&s, argc, argv);
 }

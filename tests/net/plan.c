@@ -13,8 +13,8 @@
 #define LAST_CHUNK "0\r\n\r\n"
 #define RECORD_PAYLOAD 32 /* seed, number, scenario, padding */
 #define RECORD_MAX 16384
-#define RESTS 150u	  /* most rests of one end */
-#define CHUNKS 1000u	  /* about so many chunks at most */
+#define RESTS 150u   /* most rests of one end */
+#define CHUNKS 1000u /* about so many chunks at most */
 #define GOLDEN 0x9e3779b97f4a7c15u
 
 static const char *const names[SCENARIOS] = {
@@ -163,7 +163,8 @@ static unsigned prologue(const struct plan *p)
 	if (p->scenario == FIRST_FLIGHT || p->scenario == HTTP_PIPELINED)
 		return 0;
 	if (drawn % 8 == 0)
-		return p->frame == FRAME_TLS; /* what is no record waits for the server's first word */
+		return p->frame ==
+		       FRAME_TLS; /* what is no record waits for the server's first word */
 	return 4 + (unsigned)(drawn >> 8) % 8;
 }
 
@@ -239,9 +240,10 @@ static size_t http_head(const struct plan *p, int end, uint64_t body, char *out)
 	int n;
 
 	if (end == CLIENT)
-		n = snprintf(out, PLAN_HEAD_MAX, "POST /%016llx/%016llx/%u HTTP/1.1\r\nHost: %s\r\n",
-			     (unsigned long long)p->seed, (unsigned long long)p->number, p->scenario,
-			     p->name);
+		n = snprintf(out, PLAN_HEAD_MAX,
+			     "POST /%016llx/%016llx/%u HTTP/1.1\r\nHost: %s\r\n",
+			     (unsigned long long)p->seed, (unsigned long long)p->number,
+			     p->scenario, p->name);
 	else
 		n = snprintf(out, PLAN_HEAD_MAX, "HTTP/1.1 200 OK\r\n");
 	return (size_t)(n + http_framing(p, body, out + n, PLAN_HEAD_MAX - (size_t)n));
@@ -265,7 +267,8 @@ static void message_make(struct message *m, const struct plan *p, int end, unsig
 	if (p->frame != FRAME_TLS)
 		m->head = http_head(p, end, m->body, (char *)m->text);
 	else if (index == 0)
-		m->head = end == CLIENT ? tls_head(p, m->body, m->text) : tls_answer(m->body, m->text);
+		m->head = end == CLIENT ? tls_head(p, m->body, m->text) :
+					  tls_answer(m->body, m->text);
 	m->size = m->head +
 		  (p->frame == FRAME_CHUNKED ? chunks_size(m) + strlen(LAST_CHUNK) : m->body);
 }

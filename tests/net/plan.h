@@ -35,7 +35,7 @@ enum scenario {
 	HELLO_PIECES,	/* the hello in several segments, or in several records */
 	CLIENT_RESETS,
 	SERVER_RESETS,
-	HTTP_LENGTH,	/* a body with Content-Length */
+	HTTP_LENGTH, /* a body with Content-Length */
 	HTTP_CHUNKED,
 	HTTP_TURNS,	/* several requests, one after the other */
 	HTTP_PIPELINED, /* several requests at once */
@@ -64,11 +64,11 @@ struct manner {
 	uint64_t end_mark;
 	uint64_t alone_from, alone_until; /* here a piece waits until the last is acknowledged */
 	uint32_t alone_piece;
-	uint32_t piece;	      /* most bytes of one send(); 0: now this, now that */
+	uint32_t piece;			   /* most bytes of one send(); 0: now this, now that */
 	uint32_t send_burst, send_rest_us; /* rests after so many bytes; 0: never */
 	uint32_t read_burst, read_rest_us;
-	uint32_t bite;	      /* most bytes of one recv() */
-	int receive_buffer;   /* 0: as the system has it */
+	uint32_t bite;	    /* most bytes of one recv() */
+	int receive_buffer; /* 0: as the system has it */
 	bool nodelay, fin_with_data, cork;
 	bool resets;
 	uint64_t reset_sent, reset_received; /* when it has sent and received so much */
@@ -118,7 +118,8 @@ enum plan_found plan_find(struct plan *p, const uint8_t *data, size_t size, cons
 
 void cursor_begin(struct cursor *c, const struct plan *p, int end);
 /* The next bytes, at most size, and at most the rest of the message: how many. */
-size_t cursor_fill(const struct cursor *c, const struct plan *p, int end, uint8_t *out, size_t size);
+size_t cursor_fill(const struct cursor *c, const struct plan *p, int end, uint8_t *out,
+		   size_t size);
 /* size is at most what cursor_fill() gives. */
 void cursor_advance(struct cursor *c, const struct plan *p, int end, size_t size);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Plants a difference between what sluiced read and what is in the kernel, where a bug, a bad chip or
-// another loader would: LD_PRELOADed, it changes one used slot of a table when the daemon freezes it.
-// PLANT says which: the name of the map, and "word" or "key".
+// Plants a difference between what sluiced read and what is in the kernel, where a bug, a bad chip
+// or another loader would: LD_PRELOADed, it changes one used slot of a table when the daemon
+// freezes it. PLANT says which: the name of the map, and "word" or "key".
 #include <bpf/bpf.h>
 #include <dlfcn.h>
 #include <stdio.h>

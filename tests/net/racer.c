@@ -149,7 +149,8 @@ static bool is_helpers(const struct attack *a, unsigned i)
 static bool helper_send(const struct shared_attack *p, const struct attack_step *s)
 {
 	return send(p->fd, p->attack.bytes + s->at, s->size,
-		    s->flags | MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 || errno == EAGAIN;
+		    s->flags | MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+	       errno == EAGAIN;
 }
 
 static void helper_write(struct shared_attack *p)
@@ -501,8 +502,8 @@ static void tell(uint64_t began)
 	for (unsigned kind = 0; attack_name(kind); kind++) {
 		struct tally t = all_of(kind);
 
-		printf("%s\"%s\":{\"made\":%llu,\"answered\":%llu,\"bytes\":%llu",
-		       kind ? "," : "", attack_name(kind), (unsigned long long)t.made,
+		printf("%s\"%s\":{\"made\":%llu,\"answered\":%llu,\"bytes\":%llu", kind ? "," : "",
+		       attack_name(kind), (unsigned long long)t.made,
 		       (unsigned long long)t.answered, (unsigned long long)t.bytes);
 		for (int i = 0; i < HOWS; i++)
 			printf(",\"%s\":%llu", how_names[i], (unsigned long long)t.ends[i]);
@@ -570,19 +571,36 @@ static void options(int argc, char **argv)
 		uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (c) {
-		case 'p': add_port(optarg); break;
-		case 'n': g.count = n; break;
-		case 'i': g.first = n; break;
-		case 'c': g.concurrent = (unsigned)n; break;
-		case 's': g.seed = n; break;
-		case 't': g.seconds = (long)n; break;
-		case 'j': g.threads = (unsigned)n; break;
-		case 'o': add_kind(optarg); break;
+		case 'p':
+			add_port(optarg);
+			break;
+		case 'n':
+			g.count = n;
+			break;
+		case 'i':
+			g.first = n;
+			break;
+		case 'c':
+			g.concurrent = (unsigned)n;
+			break;
+		case 's':
+			g.seed = n;
+			break;
+		case 't':
+			g.seconds = (long)n;
+			break;
+		case 'j':
+			g.threads = (unsigned)n;
+			break;
+		case 'o':
+			add_kind(optarg);
+			break;
 		case 'b':
 			if (g.sources == SOURCES || !address(optarg, &g.from[g.sources++]))
 				usage();
 			break;
-		default: usage();
+		default:
+			usage();
 		}
 	}
 }

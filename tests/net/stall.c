@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Makes workers late, as a busy machine does, but when a test says so: LD_PRELOADed into sluiced. STALL
-// is a folder; while these files are in it,
+// Makes workers late, as a busy machine does, but when a test says so: LD_PRELOADed into sluiced.
+// STALL is a folder; while these files are in it,
 //   ring   no worker reads its ring
 //   recv   no worker comes back from reading a socket that it has accepted
 //   later  the clock is ahead, by the seconds that it says
-// It tells on standard error, a line each, which record a worker gives to a socket, that one hangs in
-// reading, that one has read its ring after it could not, and that one reads a socket which another
-// has accepted: that is the end.
+// It tells on standard error, a line each, which record a worker gives to a socket, that one hangs
+// in reading, that one has read its ring after it could not, and that one reads a socket which
+// another has accepted: that is the end.
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -113,7 +113,8 @@ int close(int fd)
 
 int setsockopt(int fd, int level, int what, const void *value, socklen_t len)
 {
-	uint32_t tag = level == IPPROTO_TCP && what == TCP_NOTSENT_LOWAT ? *(const uint32_t *)value : 0;
+	uint32_t tag =
+		level == IPPROTO_TCP && what == TCP_NOTSENT_LOWAT ? *(const uint32_t *)value : 0;
 
 	if (tag & ENDPOINT_TAG && ENDPOINT_SIDE(tag) == SIDE_CLIENT)
 		fprintf(stderr, "stall: record %u worker %d\n", ENDPOINT_FLOW(tag & ~ENDPOINT_TAG),

@@ -10,8 +10,9 @@
  *
  * One process, one thread, epoll. A connection on which nothing moves for SECONDS is stuck, and
  * that is an error. Both print one line of JSON; the server says "listening" first, and that line
- * when it gets SIGTERM and its connections have ended. Both end with 1 if there was an error. A line on stderr tells each of the
- * first errors, and how to have that connection alone: drive -s SEED -i NUMBER -n 1 -o SCENARIO.
+ * when it gets SIGTERM and its connections have ended. Both end with 1 if there was an error. A
+ * line on stderr tells each of the first errors, and how to have that connection alone: drive -s
+ * SEED -i NUMBER -n 1 -o SCENARIO.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,7 +55,7 @@ struct connection {
 	enum stage stage;
 	struct plan plan;
 	struct cursor out, in;
-	unsigned pieces;		/* that were sent */
+	unsigned pieces;		 /* that were sent */
 	uint64_t send_at_ns, read_at_ns; /* rests until then */
 	uint64_t send_burst, read_burst; /* bytes since the last rest */
 	uint64_t progress_ns;
@@ -157,7 +158,8 @@ static void enqueue(struct connection *c)
 static struct connection *connection_new(int fd, int end, enum stage stage)
 {
 	struct connection *c = calloc(1, sizeof(*c));
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				  .data.ptr = c };
 
 	if (!c)
 		die("memory");
@@ -215,7 +217,8 @@ static const char *stage_text(const struct connection *c)
 }
 
 /* Always false: what failed is gone. */
-__attribute__((format(printf, 2, 3))) static bool fail(struct connection *c, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool fail(struct connection *c, const char *format,
+						       ...)
 {
 	char what[128], text[FAILURE_TEXT];
 	struct sockaddr_storage own = { 0 };
@@ -226,13 +229,14 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct connection *c, con
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	getsockname(c->fd, (struct sockaddr *)&own, &size);
-	snprintf(text, sizeof(text),
-		 "%s of connection %llu, %s, port %u, %s: %s; sent %llu of %llu, received %llu of %llu",
-		 c->end == CLIENT ? "client" : "server", (unsigned long long)c->plan.number,
-		 scenario_name(c->plan.scenario), ntohs(((struct sockaddr_in *)&own)->sin_port),
-		 stage_text(c), what, (unsigned long long)c->out.at,
-		 (unsigned long long)c->plan.size[c->end], (unsigned long long)c->in.at,
-		 (unsigned long long)c->plan.size[!c->end]);
+	snprintf(
+		text, sizeof(text),
+		"%s of connection %llu, %s, port %u, %s: %s; sent %llu of %llu, received %llu of %llu",
+		c->end == CLIENT ? "client" : "server", (unsigned long long)c->plan.number,
+		scenario_name(c->plan.scenario), ntohs(((struct sockaddr_in *)&own)->sin_port),
+		stage_text(c), what, (unsigned long long)c->out.at,
+		(unsigned long long)c->plan.size[c->end], (unsigned long long)c->in.at,
+		(unsigned long long)c->plan.size[!c->end]);
 	if (d.errors < FAILURES_TOLD)
 		snprintf(d.failures[d.errors], FAILURE_TEXT, "%s", text);
 	if (d.errors++ < FAILURES_MAX)
@@ -892,8 +896,8 @@ int main(int argc, char **argv)
 	bool serving = argc > 1 && !strcmp(argv[1], "serve");
 	long port;
 
-	if (argc < 5 || (!serving && strcmp(argv[1], "drive")) || !number(argv[3], 1, 65535, &port) ||
-	    !*argv[4] || strlen(argv[4]) > HELLO_NAME_MAX - 32)
+	if (argc < 5 || (!serving && strcmp(argv[1], "drive")) ||
+	    !number(argv[3], 1, 65535, &port) || !*argv[4] || strlen(argv[4]) > HELLO_NAME_MAX - 32)
 		return usage();
 	d.size = address_of(argv[2], (int)port, &d.to);
 	d.domain = argv[4];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the TLS servers of the tests have in common: threads that serve one connection after the other,
- * at an address of either family, until standard input ends. They say "ready" first.
+ * What the TLS servers of the tests have in common: threads that serve one connection after the
+ * other, at an address of either family, until standard input ends. They say "ready" first.
  */
 #ifndef SLUICE_TESTS_NET_TLS_SERVER_H
 #define SLUICE_TESTS_NET_TLS_SERVER_H

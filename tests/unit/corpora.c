@@ -9,8 +9,8 @@
 
 #include "bpf/wire/hello.h"
 #include "bpf/wire/http.h"
-#include "slowpath/report/access_log.h"
 #include "slowpath/judge/stream.h"
+#include "slowpath/report/access_log.h"
 
 static const char *const words[] = { "ok", "more", "bad" };
 

@@ -95,9 +95,8 @@ static inline int openssl_agrees(SSL_CTX *ctx, const unsigned char *bytes, size_
 	if (h.max_version != ours->max_version || h.has_name != (int)ours->has_name)
 		return 0;
 	/* list length, type 0, name length, name */
-	return !h.has_name ||
-	       (h.len == name + 5 && h.ext[2] == 0 &&
-		memcmp(h.ext + 5, ours->name.buf + ours->name.off, name) == 0);
+	return !h.has_name || (h.len == name + 5 && h.ext[2] == 0 &&
+			       memcmp(h.ext + 5, ours->name.buf + ours->name.off, name) == 0);
 }
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel program's parsers behind a door that BPF_PROG_TEST_RUN can open (sk_skb has none):
 // test_kernel_parsers compares what they find with what the same code finds in user space.
+#include "tests/unit/parsers.h"
 #include "bpf/splice.bpf.c"
 #include "bpf/wire/retry.h"
-#include "tests/unit/parsers.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -12,7 +12,8 @@ struct {
 	__type(value, struct parsed);
 } results SEC(".maps");
 
-/* Those that no program of today asks: the bytes as a server's, and as a client's behind a hello. */
+/* Those that no program of today asks: the bytes as a server's, and as a client's behind a hello.
+ */
 static __noinline int answer_and_follow(struct scratch *s, struct parsed *p)
 {
 	struct tls_answer a = p->answer;

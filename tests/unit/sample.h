@@ -72,8 +72,8 @@ static inline size_t sample_vec(struct sample *s, int width)
 /* The body of an extension, mostly as it should be. */
 static inline void sample_ext_body(struct sample *s, uint32_t type)
 {
-	static const uint16_t versions[] = { 0x0300, 0x0301, 0x0302, 0x0303, 0x0304, 0x0305,
-					     0x7f1c, 0x0a0a, 0xfafa, 0x0200 };
+	static const uint16_t versions[] = { 0x0300, 0x0301, 0x0302, 0x0303, 0x0304,
+					     0x0305, 0x7f1c, 0x0a0a, 0xfafa, 0x0200 };
 	size_t list, name;
 
 	if (type == 0 && sample_random(16)) {
@@ -96,8 +96,8 @@ static inline void sample_ext_body(struct sample *s, uint32_t type)
 
 static inline void sample_exts(struct sample *s)
 {
-	static const uint16_t types[] = { 0, 0, 43, 43, 10, 11, 13, 16, 23, 35, 41, 45, 51, 5,
-					  0x0a0a, 0xff01, 0xfe0d, 0x1234, 18, 21 };
+	static const uint16_t types[] = { 0,  0,  43, 43, 10,	  11,	  13,	  16,	  23, 35,
+					  41, 45, 51, 5,  0x0a0a, 0xff01, 0xfe0d, 0x1234, 18, 21 };
 	size_t all = sample_vec(s, 2), body;
 	uint64_t used = 0;
 	uint32_t type, n = sample_random(9);
@@ -122,7 +122,9 @@ static inline void sample_exts(struct sample *s)
 /* A ClientHello in one record that is well formed more often than not. */
 static inline void sample_hello(struct sample *s)
 {
-	static const uint16_t versions[] = { 0x0303, 0x0303, 0x0303, 0x0301, 0x0300, 0x0304, 0x0403 };
+	static const uint16_t versions[] = {
+		0x0303, 0x0303, 0x0303, 0x0301, 0x0300, 0x0304, 0x0403
+	};
 	size_t record, message, vec;
 
 	s->len = 0;
@@ -152,22 +154,54 @@ static inline void sample_hello(struct sample *s)
 static inline void sample_head(struct sample *s)
 {
 	static const char *const lines[] = {
-		"GET / HTTP/1.1\r\n", "POST /a?b=c HTTP/1.1\r\n", "GET /x HTTP/1.0\r\n",
-		"GET http://a.example/x HTTP/1.1\r\n", "OPTIONS * HTTP/1.1\r\n",
-		"GET http://a.example:8080 HTTP/1.1\r\n", "CONNECT a.example:443 HTTP/1.1\r\n",
-		"GET  / HTTP/1.1\r\n", "GET /\r\n", "GET / HTTP/2.0\r\n", "GET / HTTP/1.1\n",
+		"GET / HTTP/1.1\r\n",
+		"POST /a?b=c HTTP/1.1\r\n",
+		"GET /x HTTP/1.0\r\n",
+		"GET http://a.example/x HTTP/1.1\r\n",
+		"OPTIONS * HTTP/1.1\r\n",
+		"GET http://a.example:8080 HTTP/1.1\r\n",
+		"CONNECT a.example:443 HTTP/1.1\r\n",
+		"GET  / HTTP/1.1\r\n",
+		"GET /\r\n",
+		"GET / HTTP/2.0\r\n",
+		"GET / HTTP/1.1\n",
 	};
 	static const char *const headers[] = {
-		"Host: a.example\r\n", "Host: a.example\r\n", "Host: a.example\r\n",
-		"Host: b.example:8080\r\n", "hOST:\t a.example \r\n", "Host: [2001:db8::1]:80\r\n",
-		"Host: a@b\r\n", "Host:\r\n", "Host: a:0\r\n", "Host : a\r\n", "Host: a b\r\n",
-		"Content-Length: 12\r\n", "content-length: 0\r\n", "Content_Length: 1\r\n",
-		"Content-Length: +1\r\n", "Content-Length: 1,1\r\n", "Transfer-Encoding: chunked\r\n",
-		"Transfer-Encoding: ChunkeD \r\n", "Transfer-Encoding: gzip, chunked\r\n",
-		"Transfer-Encoding: x\r\n", "Connection: close\r\n", "Connection: keep-alive, Upgrade\r\n",
-		"Connection: host\r\n", "Upgrade: websocket\r\n", "Expect: 100-continue\r\n",
-		"Accept: */*\r\n", "User-Agent: a (b; c)\r\n", "X: \x80\xff\r\n", "X: a\r\n b\r\n",
-		"X:\r\n", ": x\r\n", "Cookie: a=b; c=d\r\n", "X-Host: b\r\n", "Hos: x\r\n", "Hostx: y\r\n",
+		"Host: a.example\r\n",
+		"Host: a.example\r\n",
+		"Host: a.example\r\n",
+		"Host: b.example:8080\r\n",
+		"hOST:\t a.example \r\n",
+		"Host: [2001:db8::1]:80\r\n",
+		"Host: a@b\r\n",
+		"Host:\r\n",
+		"Host: a:0\r\n",
+		"Host : a\r\n",
+		"Host: a b\r\n",
+		"Content-Length: 12\r\n",
+		"content-length: 0\r\n",
+		"Content_Length: 1\r\n",
+		"Content-Length: +1\r\n",
+		"Content-Length: 1,1\r\n",
+		"Transfer-Encoding: chunked\r\n",
+		"Transfer-Encoding: ChunkeD \r\n",
+		"Transfer-Encoding: gzip, chunked\r\n",
+		"Transfer-Encoding: x\r\n",
+		"Connection: close\r\n",
+		"Connection: keep-alive, Upgrade\r\n",
+		"Connection: host\r\n",
+		"Upgrade: websocket\r\n",
+		"Expect: 100-continue\r\n",
+		"Accept: */*\r\n",
+		"User-Agent: a (b; c)\r\n",
+		"X: \x80\xff\r\n",
+		"X: a\r\n b\r\n",
+		"X:\r\n",
+		": x\r\n",
+		"Cookie: a=b; c=d\r\n",
+		"X-Host: b\r\n",
+		"Hos: x\r\n",
+		"Hostx: y\r\n",
 	};
 
 	s->len = 0;

@@ -71,7 +71,8 @@ static struct access_entry denied(void)
 
 static struct access_log *open_log(const char *where, enum conf_log_format format)
 {
-	struct conf conf = { .user = (char *)"", .access_log = (char *)where,
+	struct conf conf = { .user = (char *)"",
+			     .access_log = (char *)where,
 			     .log_format = format };
 	struct access_log *log = NULL;
 	char err[256] = "";
@@ -185,8 +186,7 @@ static void test_injection(void)
 	CHECK(strstr(slurp(path),
 		     " CONNECT a%0A1700000000.123%201%2010.9.9.9%20TCP_TUNNEL/200:443 "));
 	e.name = "a b\tc\rd%41\x1b[2J\x7f\xff\"\\";
-	CHECK(strstr(line_of(&e, LOG_SQUID),
-		     " a%20b%09c%0Dd%2541%1B[2J%7F%FF%22%5C:443 "));
+	CHECK(strstr(line_of(&e, LOG_SQUID), " a%20b%09c%0Dd%2541%1B[2J%7F%FF%22%5C:443 "));
 	e.name = "x\",\"verdict\":\"allow\n\\\xff";
 	CHECK(strstr(line_of(&e, LOG_JSON),
 		     "\"name\":\"x\\\",\\\"verdict\\\":\\\"allow\\u000a\\\\\\u00ff\","));

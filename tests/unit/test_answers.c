@@ -48,13 +48,16 @@ static const struct stream streams[] = {
 	{ "g", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", BETWEEN },
 	{ "g", OK "Connection: close\r\nContent-Length: 5\r\n\r\nhello", BETWEEN },
 	{ "g", OK "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", BETWEEN },
-	{ "g", OK "X:\r\nY: \x80\t\r\nContent-Length-X: 7\r\nContent-Lengt: 8\r\n"
-		  "Content-Length: 5\r\n\r\nhello", BETWEEN },
+	{ "g",
+	  OK "X:\r\nY: \x80\t\r\nContent-Length-X: 7\r\nContent-Lengt: 8\r\n"
+	     "Content-Length: 5\r\n\r\nhello",
+	  BETWEEN },
 	{ "g", OK "X: Content-Length: 7\r\nContent-Length: 5\r\n\r\nhello", BETWEEN },
 	{ "g", OK "Content-Length: 999999999999999999\r\n\r\n", OPEN },
 	/* chunks */
 	{ "g", CHUNKED "5\r\nhello\r\n0\r\n\r\n", BETWEEN },
-	{ "g", CHUNKED "5;a=\"b\"\r\nhello\r\n0A\r\n0123456789\r\n000\r\nX: y\r\nZ: z\r\n\r\n", BETWEEN },
+	{ "g", CHUNKED "5;a=\"b\"\r\nhello\r\n0A\r\n0123456789\r\n000\r\nX: y\r\nZ: z\r\n\r\n",
+	  BETWEEN },
 	{ "g", OK "Transfer-Encoding:CHUNKED\r\n\r\n0\r\n\r\n", BETWEEN },
 	{ "g", CHUNKED "5\r\nhello\r\n0\r\n", OPEN },
 	{ "g", CHUNKED "5\r\nhello\r\n0\r\n\r\nHTTP/1.1 ", UNFOLLOWED },
@@ -87,7 +90,8 @@ static const struct stream streams[] = {
 	{ "h", "HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n", UNFOLLOWED },
 	/* what comes before the answer that counts */
 	{ "g", "HTTP/1.1 100 Continue\r\n\r\n", OPEN },
-	{ "g", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nLink: x\r\n\r\n" FIVE "hello", BETWEEN },
+	{ "g", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nLink: x\r\n\r\n" FIVE "hello",
+	  BETWEEN },
 	{ "h", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" FIVE, BETWEEN },
 	{ "g", FIVE "helloHTTP/1.1 100 Continue\r\n\r\n", UNFOLLOWED },
 	{ "g", "HTTP/1.0 100 Continue\r\n\r\n" FIVE "hello", UNFOLLOWED },
@@ -99,7 +103,10 @@ static const struct stream streams[] = {
 	{ "hg", FIVE FIVE "hello", BETWEEN },
 	{ "hg", FIVE "HTTP/1.1 204 No Content\r\n\r\n", BETWEEN },
 	{ "hg", FIVE "hello" FIVE, UNFOLLOWED },
-	{ "gh", FIVE "hello" "HTTP/1.1 100 x\r\n\r\n" CHUNKED, BETWEEN },
+	{ "gh",
+	  FIVE "hello"
+	       "HTTP/1.1 100 x\r\n\r\n" CHUNKED,
+	  BETWEEN },
 	/* another protocol */
 	{ "w", SWITCH, SWITCHED },
 	{ "w", SWITCH "\x81\x05hello", SWITCHED },
@@ -142,8 +149,10 @@ static const struct stream streams[] = {
 	{ "g", OK "Content_Length: 5\r\n\r\nhello", UNFOLLOWED },
 	{ "g", OK "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", UNFOLLOWED },
 	{ "g", OK "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", UNFOLLOWED },
-	{ "g", OK "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", UNFOLLOWED },
-	{ "g", OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", UNFOLLOWED },
+	{ "g", OK "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	  UNFOLLOWED },
+	{ "g", OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	  UNFOLLOWED },
 	{ "g", OK "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", UNFOLLOWED },
 	{ "g", OK "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", UNFOLLOWED },
 	{ "g", OK "Transfer-Encoding:\r\nContent-Length: 5\r\n\r\nhello", UNFOLLOWED },
@@ -207,7 +216,8 @@ static enum end end_of(const struct answers *a, enum answers_word word)
 }
 
 /* In pieces of `first`, then `step` bytes. *at: what was used of all. */
-static enum end follow(struct answers *a, const struct stream *s, size_t first, size_t step, size_t *at)
+static enum end follow(struct answers *a, const struct stream *s, size_t first, size_t step,
+		       size_t *at)
 {
 	size_t len = strlen(s->bytes), n = first, used = 0;
 	enum answers_word word = ANSWERS_GO_ON;

@@ -31,8 +31,9 @@ static void test_names(void)
 		     { ".Example.COM.", "example.com", NAME_TREE },
 		     { "*.x.example.com", "x.example.com", NAME_BELOW },
 		     { "_dns.example", "_dns.example", NAME_HOST } };
-	static const char *const bad[] = { "", ".", "*.", "..", "a..b", "*", "a.*.b", "**.a", "1.2.3.4",
-					   "a b", "a\nb", "\x80.test", "::1", "*..a", "-", "a/b" };
+	static const char *const bad[] = { "",	    ".",    "*.",      "..",  "a..b", "*",
+					   "a.*.b", "**.a", "1.2.3.4", "a b", "a\nb", "\x80.test",
+					   "::1",   "*..a", "-",       "a/b" };
 	struct policy_change c;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
@@ -84,8 +85,9 @@ static void test_lines(void)
 /* Every size of a line there can be fits. */
 static void test_longest(void)
 {
-	struct policy_change c = { .kind = NAME_BELOW, .made = 253402300799, .until = 253402300799,
-				   .uid = UINT32_MAX };
+	struct policy_change c = {
+		.kind = NAME_BELOW, .made = 253402300799, .until = 253402300799, .uid = UINT32_MAX
+	};
 	char line[CHANGE_TEXT];
 
 	memset(c.name, 'a', NAME_MAX_LEN);
@@ -95,8 +97,12 @@ static void test_longest(void)
 
 static void test_file(void)
 {
-	struct policy_change at[2] = { { .kind = NAME_TREE, .name = "example.com", .deny = true,
-					 .made = 1000, .until = 2000, .uid = 7 },
+	struct policy_change at[2] = { { .kind = NAME_TREE,
+					 .name = "example.com",
+					 .deny = true,
+					 .made = 1000,
+					 .until = 2000,
+					 .uid = 7 },
 				       { .kind = NAME_HOST, .name = "a.test", .made = 1000 } };
 	struct policy_change *got = NULL;
 	struct stat st;
@@ -106,7 +112,8 @@ static void test_file(void)
 	free(got);
 	CHECK(change_file_write("kept", at, 2, err, sizeof(err)) == 0);
 	CHECK(synced_files == 1 && synced_folders == 1);
-	CHECK(stat("kept", &st) == 0 && (st.st_mode & 07777) == 0640 && access("kept.new", F_OK) != 0);
+	CHECK(stat("kept", &st) == 0 && (st.st_mode & 07777) == 0640 &&
+	      access("kept.new", F_OK) != 0);
 	CHECK(change_file_read("kept", &got, &n, err, sizeof(err)) == 0 && n == 2);
 	CHECK(memcmp(got, at, sizeof(at)) == 0);
 	free(got);

@@ -11,7 +11,7 @@
 #include "tests/unit/test.h"
 
 #define INI                                                                                        \
-	"[sluice]\nuser =\n[listener l]\nmode = intercept\naddress = 127.0.0.1:1\n"               \
+	"[sluice]\nuser =\n[listener l]\nmode = intercept\naddress = 127.0.0.1:1\n"                \
 	"[policy]\ndefault = deny\nchanges = %s/kept/changes\n"
 
 static char err[ERR_LEN];

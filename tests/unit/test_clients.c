@@ -8,7 +8,9 @@
 #include "tests/unit/test.h"
 
 #define MANY 65536
-#define CROWDED 16 /* of MANY that are dealt at random into as many places: less than one in 10^8 */
+#define CROWDED                                                                                    \
+	16 /* of MANY that are dealt at random into as many places: less than one in 10^8          \
+	    */
 
 static struct in6_addr parse(const char *text)
 {
@@ -134,10 +136,10 @@ static size_t crowding(const char *first, unsigned at, unsigned prefix6)
 
 static void test_spread(void)
 {
-	CHECK(crowding("2001:db8::", 14, 128) < CROWDED);	/* a /112 */
-	CHECK(crowding("2001:db8::", 8, 128) < CROWDED);	/* of a /64 */
-	CHECK(crowding("2001:db8:1::", 6, 64) < CROWDED);	/* the /64 of a /48 */
-	CHECK(crowding("::ffff:10.1.0.0", 14, 64) < CROWDED);	/* a /16 of IPv4 */
+	CHECK(crowding("2001:db8::", 14, 128) < CROWDED);     /* a /112 */
+	CHECK(crowding("2001:db8::", 8, 128) < CROWDED);      /* of a /64 */
+	CHECK(crowding("2001:db8:1::", 6, 64) < CROWDED);     /* the /64 of a /48 */
+	CHECK(crowding("::ffff:10.1.0.0", 14, 64) < CROWDED); /* a /16 of IPv4 */
 }
 
 static void test_key_counts(void)

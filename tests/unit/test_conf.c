@@ -49,7 +49,8 @@ static void test_defaults(void)
 	CHECK(c->private_networks.n == 0 && c->own_addresses.n == 0 && c->nat64_prefixes.n == 0);
 	CHECK(!c->watch_lists);
 	CHECK(c->deny_tls == DENY_TLS_ALERT);
-	CHECK(c->deny_page_text && strstr(c->deny_page_text, "%h") && strstr(c->deny_page_text, "%r"));
+	CHECK(c->deny_page_text && strstr(c->deny_page_text, "%h") &&
+	      strstr(c->deny_page_text, "%r"));
 	CHECK(!c->no_sni_allow && !c->no_host_allow);
 	CHECK(c->min_version == 0x0303);
 	CHECK(c->nameservers.n == 0);
@@ -270,9 +271,9 @@ static void test_client_prefix6(void)
 static void test_own_addresses(void)
 {
 	struct conf *c = read_text(L "[policy]\n"
-				   "own_addresses = 198.51.100.7, 2001:db8::/64\n"
-				   "nat64_prefixes = 2001:db8:64::/96, 2001:db8:6400::/40\n"
-				   "nat64_prefixes = 2001:db8::/32\n");
+				     "own_addresses = 198.51.100.7, 2001:db8::/64\n"
+				     "nat64_prefixes = 2001:db8:64::/96, 2001:db8:6400::/40\n"
+				     "nat64_prefixes = 2001:db8::/32\n");
 
 	CHECK_STR(err, "");
 	CHECK(c && c->own_addresses.n == 2 && c->nat64_prefixes.n == 3);
@@ -292,7 +293,8 @@ static void test_watch_lists(void)
 	CHECK(c && c->watch_lists);
 	conf_free(c);
 	CHECK(!read_text(L "[policy]\nwatch_lists = inotify\n"));
-	CHECK_STR(err, "c.ini:4: watch_lists must be yes, no, on, off, true or false, not 'inotify'");
+	CHECK_STR(err,
+		  "c.ini:4: watch_lists must be yes, no, on, off, true or false, not 'inotify'");
 }
 
 /* From another folder: lists, page and hosts are found beside the INI file. */
@@ -405,7 +407,8 @@ static const struct {
 	{ "[rule runtime]\n", ":1: a rule cannot be called 'runtime'" },
 	{ "[tls]\n[http]\n[tls]\n", ":3: section [tls] is given twice, first on line 1" },
 	{ L "[listener a]\n", ":3: section [listener a] is given twice, first on line 1" },
-	{ "[rule r]\nallow = a\n[rule r]\n", ":3: section [rule r] is given twice, first on line 1" },
+	{ "[rule r]\nallow = a\n[rule r]\n",
+	  ":3: section [rule r] is given twice, first on line 1" },
 	{ "[sluice]\nuser = a\nuser = b\n", ":3: 'user' is given twice" },
 	{ "[sluice]\nuser = a\n  b\n", ":3: 'user' is given twice" },
 	{ "[sluice]\nuser = a\n  pin = b\n",
@@ -413,7 +416,8 @@ static const struct {
 	{ "[sluice]\nuser = a\n  [tls]\n",
 	  ":3: an indented line goes on with the key above it; do not indent '[tls]'" },
 	{ "[sluice]\nworkers =\n", ":2: 'workers' needs a value" },
-	{ "[sluice]\nworkers = 0\n", ":2: workers must be auto or a number from 1 to 1024, not '0'" },
+	{ "[sluice]\nworkers = 0\n",
+	  ":2: workers must be auto or a number from 1 to 1024, not '0'" },
 	{ "[sluice]\nworkers = -1\n",
 	  ":2: workers must be auto or a number from 1 to 1024, not '-1'" },
 	{ "[sluice]\nfastpath = yes\n", ":2: fastpath must be auto, on or off, not 'yes'" },
@@ -440,8 +444,9 @@ static const struct {
 	  "23456789012345678901234567890123456789012345\n",
 	  ":2: control is longer than 107 bytes" },
 	{ "[sluice]\nlog_format = xml\n", ":2: log_format must be squid or json, not 'xml'" },
-	{ "[sluice]\nmark = 0x100000000\n", ":2: mark must be a number from 0 to 4294967295, or hex "
-					    "from 0x0 to 0xffffffff, not '0x100000000'" },
+	{ "[sluice]\nmark = 0x100000000\n",
+	  ":2: mark must be a number from 0 to 4294967295, or hex "
+	  "from 0x0 to 0xffffffff, not '0x100000000'" },
 	{ "[sluice]\nuser = a\vb\n", ":2: a control character in the line" },
 	{ "[listener a]\nmode = intercept\n", ":1: listener 'a' has no address" },
 	{ "[listener a]\naddress =\n[tls]\n", ":1: listener 'a' has no address" },
@@ -450,11 +455,13 @@ static const struct {
 	  ":2: '127.0.0.1' is not ADDRESS:PORT or [ADDRESS]:PORT" },
 	{ "[listener a]\naddress = 127.0.0.1:0\n",
 	  ":2: '127.0.0.1:0' is not ADDRESS:PORT or [ADDRESS]:PORT" },
-	{ "[listener a]\naddress = [::1:80\n", ":2: '[::1:80' is not ADDRESS:PORT or [ADDRESS]:PORT" },
+	{ "[listener a]\naddress = [::1:80\n",
+	  ":2: '[::1:80' is not ADDRESS:PORT or [ADDRESS]:PORT" },
 	{ "[listener a]\naddress = [1.2.3.4]:80\n",
 	  ":2: '[1.2.3.4]:80' is not ADDRESS:PORT or [ADDRESS]:PORT" },
 	{ "[listener a]\naddress = ::1\n", ":2: '::1' is not ADDRESS:PORT or [ADDRESS]:PORT" },
-	{ "[listener a]\naddress = host:80\n", ":2: 'host:80' is not ADDRESS:PORT or [ADDRESS]:PORT" },
+	{ "[listener a]\naddress = host:80\n",
+	  ":2: 'host:80' is not ADDRESS:PORT or [ADDRESS]:PORT" },
 	{ L "[listener b]\naddress = 127.0.0.1:3129\n",
 	  ":4: '127.0.0.1:3129' is already an address of listener 'a'" },
 	{ "[timeouts]\nhello = 0\n",
@@ -508,7 +515,8 @@ static const struct {
 	{ "[policy]\ndeny_page = big\n", ":2: deny_page 'big' is larger than 65536 bytes" },
 	{ "[tls]\nmin_version = 1.4\n", ":2: min_version must be 1.0, 1.1, 1.2 or 1.3, not '1.4'" },
 	{ "[http]\nno_sni = deny\n", ":2: unknown key 'no_sni' in [http]; it belongs in [tls]" },
-	{ "[http]\nno_hots = deny\n", ":2: unknown key 'no_hots' in [http]; did you mean 'no_host'?" },
+	{ "[http]\nno_hots = deny\n",
+	  ":2: unknown key 'no_hots' in [http]; did you mean 'no_host'?" },
 	{ "[resolver]\nnameservers = dns.example\n",
 	  ":2: 'dns.example' is not ADDRESS or ADDRESS:PORT" },
 	{ "[metrics]\naddress = localhost:9465\n",
@@ -521,11 +529,12 @@ static const struct {
 	  ": an address of [metrics] is one of listener 'a'" },
 	{ "[clients g]\n", ":1: group 'g' has no networks" },
 	{ "[clients g]\nnetworks = 10.0.0.0/33\n", ":2: '10.0.0.0/33' is not a network, as in "
-						  "192.0.2.0/24" },
+						   "192.0.2.0/24" },
 	{ L "[clients g]\nnetworks = 10.0.0.0/8\n[clients h]\nnetworks = 1.2.3.4,\n  10.0.0.0/8\n",
 	  ":7: network 10.0.0.0/8 is already in group 'g' (line 4)" },
 	{ L "[clients g]\nnetworks = 9.0.0.0/8, 8.0.0.0/8\n[clients h]\nnetworks = 9.0.0.0/8,\n"
-	    "  8.0.0.0/8\n", ":6: network 9.0.0.0/8 is already in group 'g' (line 4)" },
+	    "  8.0.0.0/8\n",
+	  ":6: network 9.0.0.0/8 is already in group 'g' (line 4)" },
 	{ "[rule r]\nclients = all\n", ":1: rule 'r' has neither allow nor deny" },
 	{ "[rule r]\nallow =\n[tls]\n", ":1: rule 'r' has neither allow nor deny" },
 	{ "[rule r]\nallow = a\nclients =\n", ":1: rule 'r' has an empty 'clients'" },
@@ -542,11 +551,13 @@ static const struct {
 	{ "[rule r]\nallow = .\n", ":2: '.' is not a host name" },
 	{ "[rule r]\nallow = *\n", ":2: '*' is not a host name" },
 	{ "[rule r]\nallow = a b\n", ":2: 'a b' is not a name; entries are separated by commas" },
-	{ "[rule r]\nallow = a.*.com\n", ":2: 'a.*.com': a wildcard stands only for whole labels at "
-					 "the start, as in *.example.com" },
+	{ "[rule r]\nallow = a.*.com\n",
+	  ":2: 'a.*.com': a wildcard stands only for whole labels at "
+	  "the start, as in *.example.com" },
 	{ "[rule r]\nallow = *a.com\n", ":2: '*a.com': a wildcard stands only for whole labels at "
 					"the start, as in *.example.com" },
-	{ "[rule r]\nallow = b\xc3\xbc" "cher.example\n",
+	{ "[rule r]\nallow = b\xc3\xbc"
+	  "cher.example\n",
 	  ":2: 'b??cher.example' is not ASCII: give the name in A-label form (xn--...)" },
 	{ "[rule r]\nallow = 10.0.0\n", ":2: '10.0.0' is neither a name nor an address" },
 	{ "[rule r]\nallow = 10.0.0.256\n", ":2: '10.0.0.256' is neither a name nor an address" },
@@ -555,7 +566,8 @@ static const struct {
 	{ "[rule r]\nallow = https://a.example/\n",
 	  ":2: 'https://a.example/' is neither a name, an address nor a network" },
 	{ "[rule r]\nallow = file:\n", ":2: 'file:' without a path" },
-	{ "[rule r]\nallow = file:no.list\n", ":2: cannot read 'no.list': No such file or directory" },
+	{ "[rule r]\nallow = file:no.list\n",
+	  ":2: cannot read 'no.list': No such file or directory" },
 	{ "[rule r]\nallow = file:/\n", ":2: cannot read '/': Is a directory" },
 	{ "[rule r]\nallow = file:/dev/null\n", ":2: cannot read '/dev/null': not a regular file" },
 };
@@ -614,15 +626,20 @@ static void test_bad_files(void)
 
 static void test_cidr(void)
 {
-	static const char *const wrong[] = { "",	   "/",		  "1.2.3",   "1.2.3.4/",
-					     "1.2.3.4/33", "1.2.3.4/-1",  "1.2.3.4/0", "::1/0",
-					     "::/129",	   "1.2.3.4/032x", "[::1]",  "fe80::1%lo",
-					     " 1.2.3.4",   "01.2.3.4",	  "1.2.3.4/ 8" };
+	static const char *const wrong[] = {
+		"",	      "/",	    "1.2.3",	"1.2.3.4/", "1.2.3.4/33",
+		"1.2.3.4/-1", "1.2.3.4/0",  "::1/0",	"::/129",   "1.2.3.4/032x",
+		"[::1]",      "fe80::1%lo", " 1.2.3.4", "01.2.3.4", "1.2.3.4/ 8"
+	};
 	static const char *const right[][2] = {
-		{ "1.2.3.4", "1.2.3.4" },	{ "0.0.0.0/0", "0.0.0.0/0" },
-		{ "10.0.0.0/8", "10.0.0.0/8" }, { "::/0", "::/0" },
-		{ "::1", "::1" },		{ "::ffff:10.0.0.0/104", "10.0.0.0/8" },
-		{ "2001:DB8::/32", "2001:db8::/32" }, { "1.2.3.4/32", "1.2.3.4" },
+		{ "1.2.3.4", "1.2.3.4" },
+		{ "0.0.0.0/0", "0.0.0.0/0" },
+		{ "10.0.0.0/8", "10.0.0.0/8" },
+		{ "::/0", "::/0" },
+		{ "::1", "::1" },
+		{ "::ffff:10.0.0.0/104", "10.0.0.0/8" },
+		{ "2001:DB8::/32", "2001:db8::/32" },
+		{ "1.2.3.4/32", "1.2.3.4" },
 	};
 	struct cidr c, same;
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a010203) };
@@ -663,7 +680,8 @@ static void test_values(void)
 	CHECK(value_duration("99999999999999999999", &ms) == -EINVAL);
 	CHECK(value_duration("", &ms) == -EINVAL && value_duration("s", &ms) == -EINVAL);
 	CHECK(value_duration("5 s", &ms) == -EINVAL && value_duration("5S", &ms) == -EINVAL);
-	CHECK(value_number("0x10", false, &n) == -EINVAL && value_number("0x", true, &n) == -EINVAL);
+	CHECK(value_number("0x10", false, &n) == -EINVAL &&
+	      value_number("0x", true, &n) == -EINVAL);
 	CHECK(value_number("4294967296", false, &n) == -EINVAL && n == 1);
 	CHECK(value_number("0xAb", true, &n) == 0 && n == 0xab);
 }
@@ -680,7 +698,7 @@ static void test_installed(const char *path)
 int main(void)
 {
 	const char *top = getenv("srcdir"); /* automake's; else started at the top */
-	static char big[65537]; /* one byte more than a deny page may have */
+	static char big[65537];		    /* one byte more than a deny page may have */
 	char path[4096];
 
 	if (!realpath(top ? top : ".", path))

@@ -232,7 +232,7 @@ static void test_later(void)
 	CHECK_STR(ASK("status\n"), "ok\n1 [status]\n"); /* others are served meanwhile */
 	control_finish(kept[1], false, "it did not work");
 	CHECK_STR(hear(other), "error\nit did not work\n");
-	say(fd, "more\n", 5);	/* nobody listens to that */
+	say(fd, "more\n", 5);  /* nobody listens to that */
 	shutdown(fd, SHUT_WR); /* nor is this a hanging up */
 	CHECK_STR(hear_some(fd), "");
 	CHECK(gone == 0);

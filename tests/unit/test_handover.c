@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The new sluiced, and a running one that does not say a word: it is ended by a signal, and no other
-// process is.
+// The new sluiced, and a running one that does not say a word: it is ended by a signal, and no
+// other process is.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -60,7 +60,8 @@ static void test_silent(void)
 	CHECK(handover_done(fd, err, sizeof(err)) != 0 && err[0]);
 	CHECK(waitpid(pid, &status, WNOHANG) == 0); /* to say nothing does not end it */
 	CHECK(handover_terminate(process) == 0);
-	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGTERM);
 }
 
 static void test_nobody(void)

@@ -84,7 +84,7 @@ static void extensions(void)
 	want(PARSE_BAD, EXTS("\xfe\x0d\0\0\xfe\x0d\0\0"));
 	want(PARSE_OK, EXTS(V13 "\0\x29\0\0"));
 	want(PARSE_BAD, EXTS("\0\x29\0\0" V13)); /* pre_shared_key is last */
-	want(PARSE_BAD, EXTS("\0\x0e\0\0")); /* use_srtp */
+	want(PARSE_BAD, EXTS("\0\x0e\0\0"));	 /* use_srtp */
 	want(PARSE_BAD, EXTS("\xfd\xe8\0\0"));
 	want(PARSE_BAD, EXTS("\0"));
 	want(PARSE_BAD, EXTS("\0\x10\0"));
@@ -94,16 +94,16 @@ static void extensions(void)
 
 static void server_names(void)
 {
-	want(PARSE_BAD, EXTS("\0\0\0\0"));			       /* empty extension */
-	want(PARSE_BAD, EXTS("\0\0\0\2\0\0"));			       /* empty list */
-	want(PARSE_BAD, EXTS("\0\0\0\5\0\3\0\0\0"));		       /* empty name */
-	want(PARSE_BAD, EXTS("\0\0\0\6\0\4\1\0\1a"));		       /* another type */
-	want(PARSE_BAD, EXTS("\0\0\0\x0a\0\x08\0\0\1a\0\0\1b"));       /* two names */
-	want(PARSE_BAD, EXTS("\0\0\0\x0a\0\x08\0\0\1a\1\0\1b"));       /* and one of another type */
-	want(PARSE_BAD, EXTS("\0\0\0\6\0\3\0\0\1a"));		       /* list too short */
-	want(PARSE_BAD, EXTS("\0\0\0\6\0\5\0\0\1a"));		       /* list too long */
-	want(PARSE_BAD, EXTS("\0\0\0\6\0\4\0\0\2a"));		       /* name too long */
-	want(PARSE_BAD, EXTS("\0\0\0\7\0\4\0\0\1a\0"));		       /* rest behind the list */
+	want(PARSE_BAD, EXTS("\0\0\0\0"));			 /* empty extension */
+	want(PARSE_BAD, EXTS("\0\0\0\2\0\0"));			 /* empty list */
+	want(PARSE_BAD, EXTS("\0\0\0\5\0\3\0\0\0"));		 /* empty name */
+	want(PARSE_BAD, EXTS("\0\0\0\6\0\4\1\0\1a"));		 /* another type */
+	want(PARSE_BAD, EXTS("\0\0\0\x0a\0\x08\0\0\1a\0\0\1b")); /* two names */
+	want(PARSE_BAD, EXTS("\0\0\0\x0a\0\x08\0\0\1a\1\0\1b")); /* and one of another type */
+	want(PARSE_BAD, EXTS("\0\0\0\6\0\3\0\0\1a"));		 /* list too short */
+	want(PARSE_BAD, EXTS("\0\0\0\6\0\5\0\0\1a"));		 /* list too long */
+	want(PARSE_BAD, EXTS("\0\0\0\6\0\4\0\0\2a"));		 /* name too long */
+	want(PARSE_BAD, EXTS("\0\0\0\7\0\4\0\0\1a\0"));		 /* rest behind the list */
 }
 
 static void versions(void)
@@ -139,9 +139,9 @@ static void fixed_parts(void)
 	static const struct {
 		int session, suites, methods, rc;
 	} parts[] = {
-		{ 0, 2, 1, PARSE_OK },	  { 32, 2, 1, PARSE_OK },  { 33, 2, 1, PARSE_BAD },
-		{ 0, 0, 1, PARSE_BAD },	  { 0, 3, 1, PARSE_BAD },  { 0, 2, 0, PARSE_BAD },
-		{ 0, 400, 1, PARSE_OK },  { 0, 2, 255, PARSE_OK },
+		{ 0, 2, 1, PARSE_OK },	 { 32, 2, 1, PARSE_OK },  { 33, 2, 1, PARSE_BAD },
+		{ 0, 0, 1, PARSE_BAD },	 { 0, 3, 1, PARSE_BAD },  { 0, 2, 0, PARSE_BAD },
+		{ 0, 400, 1, PARSE_OK }, { 0, 2, 255, PARSE_OK },
 	};
 	struct hello h;
 	struct sample s;
@@ -185,7 +185,7 @@ static void framing(void)
 	changed(4, 3, PARSE_MORE);
 	changed(4, -3, PARSE_BAD); /* record longer than the hello */
 	changed(5, 2, PARSE_BAD);
-	changed(6, 1, PARSE_BAD); /* body of more than 65536 */
+	changed(6, 1, PARSE_BAD);  /* body of more than 65536 */
 	changed(7, 1, PARSE_MORE); /* goes on in the next record */
 	changed(8, -3, PARSE_MORE);
 	changed(8, 0, PARSE_BAD);
@@ -217,8 +217,8 @@ static void message(const struct sample *s, const struct hello *good)
 	rd_init(&r, s->bytes + 5, good->used - 5);
 	CHECK(hello_message(r, &h) == PARSE_OK && h.used == good->used - 5);
 	CHECK(h.max_version == good->max_version && h.has_name == good->has_name);
-	CHECK(!h.has_name || (rd_left(&h.name) == rd_left(&good->name) &&
-			      h.name.off + 5 == good->name.off));
+	CHECK(!h.has_name ||
+	      (rd_left(&h.name) == rd_left(&good->name) && h.name.off + 5 == good->name.off));
 	r.end--;
 	CHECK(hello_message(r, &h) == PARSE_BAD);
 }

@@ -281,7 +281,8 @@ static void bodies(void)
 	BAD(GET(TE(" \"chunked\"")));
 	BAD(GET(TE(" xchunked")));
 	BAD(GET(TE(" chunke")));
-	BAD(GET(TE(" \x0b" "chunked")));
+	BAD(GET(TE(" \x0b"
+		   "chunked")));
 	BAD(GET(TE(" chunked") TE(" chunked")));
 	BAD(GET(TE(" chunked") CL(" 1")));
 	BAD(GET(CL(" 0") TE(" chunked")));
@@ -318,9 +319,10 @@ static void asks(const char *fields, unsigned upgrade)
 /* One of them all that is never granted is enough: a server may take any. */
 static void upgrades(void)
 {
-	static const char *const never[] = { "h2c", "H2C", "h2", "h2-14", "h2c-16", "h3", "HTTP/2.0",
-					     "HTTP/1.1", "http", "TLS/1.0", "tls", "SSL/3.0",
-					     "SPDY/3.1", "connect-udp", "\"h2c\"", "x;h2c" };
+	static const char *const never[] = { "h2c",	 "H2C",		"h2",	    "h2-14",
+					     "h2c-16",	 "h3",		"HTTP/2.0", "HTTP/1.1",
+					     "http",	 "TLS/1.0",	"tls",	    "SSL/3.0",
+					     "SPDY/3.1", "connect-udp", "\"h2c\"",  "x;h2c" };
 	char text[256];
 
 	asks("", HTTP_UPGRADE_NONE);
@@ -336,7 +338,8 @@ static void upgrades(void)
 			static const char *const forms[] = {
 				"Upgrade: %s\r\n", "Upgrade: websocket,%s, x\r\n",
 				"Upgrade: x\r\nUpgrade: %s\r\n", "Upgrade: %s\r\nUpgrade: x\r\n",
-				"uPGRADE:%s\r\nHTTP2-Settings: AAMAAABk\r\n" };
+				"uPGRADE:%s\r\nHTTP2-Settings: AAMAAABk\r\n"
+			};
 
 			snprintf(text, sizeof(text), forms[place], never[i]);
 			asks(text, HTTP_UPGRADE_NEVER);
@@ -352,7 +355,8 @@ static void first_bytes(void)
 		char first = (char)c;
 		struct http h;
 
-		CHECK((flight_proto((__u8)c) == PROTO_HTTP) == (parse(&first, 1, &h) == PARSE_MORE));
+		CHECK((flight_proto((__u8)c) == PROTO_HTTP) ==
+		      (parse(&first, 1, &h) == PARSE_MORE));
 	}
 }
 
@@ -370,7 +374,7 @@ static unsigned long dripped(const char *text, size_t len, int *rc, size_t *came
 	http_begin(&w, &in);
 	*rc = PARSE_MORE;
 	for (*came = 0; *came < len && *rc == PARSE_MORE;) {
-		w.in.end = (__u32)++*came;
+		w.in.end = (__u32)++ * came;
 		*rc = http_go_on(&w, &h);
 	}
 	return looked;
@@ -448,7 +452,8 @@ static void many(void)
 		good++;
 		if (i % 8 == 0)
 			prefixes((const char *)s.bytes, h.used);
-		CHECK(!h.has_host || memchr(h.host.buf + h.host.off, '@', rd_left(&h.host)) == NULL);
+		CHECK(!h.has_host ||
+		      memchr(h.host.buf + h.host.off, '@', rd_left(&h.host)) == NULL);
 		CHECK((h.body == HTTP_BODY_LENGTH) == (h.body_len > 0));
 	}
 	CHECK(good > ROUNDS / 10);

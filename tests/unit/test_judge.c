@@ -20,7 +20,7 @@ static size_t server_len;
 #define SERVER_HELLO "\x16\3\3\0\x2a\2\0\0\x26\3\3"
 #define FINAL SERVER_HELLO "this is the random of a server..\0\x13\2\0"
 #define RETRY                                                                                      \
-	SERVER_HELLO "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"          \
+	SERVER_HELLO "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"            \
 		     "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\2\0"
 
 static void put(const void *bytes, size_t n)
@@ -55,8 +55,8 @@ static void put_hello(const char *name, size_t piece)
 	uint8_t h[512] = { 1, 0, 0, 0, 3, 3 };
 	size_t n = 6 + 32, len = strlen(name), ext = len + 5 + 4;
 
-	h[n++] = 0;				      /* session id */
-	memcpy(h + n, "\0\2\x13\1\1\0", 6);	      /* cipher suites, compression */
+	h[n++] = 0;			    /* session id */
+	memcpy(h + n, "\0\2\x13\1\1\0", 6); /* cipher suites, compression */
 	n += 6;
 	h[n++] = (uint8_t)((ext + 7) >> 8);
 	h[n++] = (uint8_t)(ext + 7);
@@ -162,7 +162,8 @@ static void test_tls(void)
 	put("anything", 8);
 	check_cuts("a.test", 1, 0, JUDGE_OPAQUE, flight_len);
 
-	/* HelloRetryRequest: a second hello with the same name, behind early data or not, then anything. */
+	/* HelloRetryRequest: a second hello with the same name, behind early data or not, then
+	 * anything. */
 	SAYS(RETRY);
 	put_hello("a.test", 500);
 	record(20, (const uint8_t *)"\1", 1);
@@ -229,7 +230,8 @@ static void test_tls_bad(void)
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\0", 5, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_BAD_TLS && n == 0);
 	judge_init(&j);
-	/* The record goes on behind the hello: known before the rest is here, as the kernel does. */
+	/* The record goes on behind the hello: known before the rest is here, as the kernel does.
+	 */
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\x09\1\0\0", 8, &n) == JUDGE_MORE);
 	CHECK(judge_feed(&j, (const uint8_t *)"\x16\3\1\0\x09\1\0\0\4", 9, &n) == JUDGE_BAD);
 	CHECK(j.reason == REASON_BAD_TLS && n == 0);
@@ -308,8 +310,12 @@ static void ask_for(struct judge *j, const char *headers, const char *body, enum
 
 static void test_upgrade(void)
 {
-	static const char *const refusals[] = { NO, "HTTP/1.0 101 x\r\n", "HTTP/1.1 1010\r\n",
-						"HTTP/1.1 101x", "HTTP/1.1  101 x\r\n", "\x81",
+	static const char *const refusals[] = { NO,
+						"HTTP/1.0 101 x\r\n",
+						"HTTP/1.1 1010\r\n",
+						"HTTP/1.1 101x",
+						"HTTP/1.1  101 x\r\n",
+						"\x81",
 						("HTTP/1.1 100 x\r\nX: HTTP/1.1 101 x\r\n\r\n" NO),
 						"HTTP/1.1 100 x\r\n\r\n\r\n" };
 	struct judge j;

@@ -27,7 +27,8 @@ static struct policy_head head = { .key = { 1, 2 }, .ready = 1, .default_allow =
 static struct bpf_object *open_program(int *prog_fd)
 {
 	const char *path = getenv("PARSERS_BPF");
-	struct bpf_object *o = bpf_object__open_file(path ? path : "tests/unit/parsers.bpf.o", NULL);
+	struct bpf_object *o =
+		bpf_object__open_file(path ? path : "tests/unit/parsers.bpf.o", NULL);
 	struct bpf_program *p;
 
 	if (!o)
@@ -82,7 +83,8 @@ static void put_random_name(struct table *t, uint32_t values)
 
 static void put_random_row(struct table *t, const struct rule_key *key)
 {
-	struct slot_value v = { .a = 1 + sample_random(1000), .b = sample_random(VERDICT_TRIAL + 1) };
+	struct slot_value v = { .a = 1 + sample_random(1000),
+				.b = sample_random(VERDICT_TRIAL + 1) };
 
 	if (sample_random(2))
 		CHECK(table_put(t, rule_key_stir(key), v) == 0);
@@ -183,10 +185,9 @@ static int same_tls(const struct parsed *p, struct rd in)
 	/* the kernel says BAD for MORE too */
 	if ((rc == PARSE_OK) != (p->hello == PARSE_OK))
 		return 0;
-	return rc != PARSE_OK ||
-	       (p->hello_used == h.used && p->max_version == h.max_version &&
-		p->sni_off == (h.has_name ? h.name.off : 0) &&
-		p->sni_end == (h.has_name ? h.name.end : 0));
+	return rc != PARSE_OK || (p->hello_used == h.used && p->max_version == h.max_version &&
+				  p->sni_off == (h.has_name ? h.name.off : 0) &&
+				  p->sni_end == (h.has_name ? h.name.end : 0));
 }
 
 static int same_http(const struct parsed *p, struct rd in)
@@ -199,8 +200,8 @@ static int same_http(const struct parsed *p, struct rd in)
 	return rc != PARSE_OK ||
 	       (p->head_used == h.used && p->host_off == (h.has_host ? h.host.off : 0) &&
 		p->host_end == (h.has_host ? h.host.end : 0) && p->port == h.port &&
-		p->upgrade == h.upgrade && p->body_len == h.body_len &&
-		p->head_method == h.head && p->chunked == (h.body == HTTP_BODY_CHUNKED));
+		p->upgrade == h.upgrade && p->body_len == h.body_len && p->head_method == h.head &&
+		p->chunked == (h.body == HTTP_BODY_CHUNKED));
 }
 
 static int same_verdict(const struct parsed *p, const uint8_t *name, uint32_t len)
@@ -268,7 +269,8 @@ static void compare(struct bpf_object *o, int prog, const struct samples *corpus
 		CHECK(same_http(&p, in));
 		CHECK(same_name(&p, in));
 		ok[0] += p.hello == PARSE_OK;
-		ok[1] += p.answer.word == TLS_ANSWER_RETRY && before.answer.word == TLS_ANSWER_UNKNOWN;
+		ok[1] += p.answer.word == TLS_ANSWER_RETRY &&
+			 before.answer.word == TLS_ANSWER_UNKNOWN;
 		ok[2] += p.head == PARSE_OK;
 		ok[3] += p.name == PARSE_OK;
 	}
@@ -399,8 +401,8 @@ int main(void)
 	compare(o, prog, &hellos, sample_records, ok);
 	compare(o, prog, &heads, sample_head, ok);
 	compare(o, prog, &heads, sample_short_name, ok);
-	printf("kernel parsers: %u hellos, %u retry requests, %u heads, %u names were good\n", ok[0], ok[1],
-	       ok[2], ok[3]);
+	printf("kernel parsers: %u hellos, %u retry requests, %u heads, %u names were good\n",
+	       ok[0], ok[1], ok[2], ok[3]);
 	CHECK(ok[0] > 500 && ok[1] > 50 && ok[2] > 500 && ok[3] > 500);
 	test_taken_down(o, prog);
 	test_changed_while_asked(o, prog);

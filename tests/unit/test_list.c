@@ -61,7 +61,9 @@ static void test_forms(void)
 	check_good("\n\n# nothing\n  \t \n#", "");
 	check_good("a.example\nB.Example.\n", "1:a.example 2:b.example ");
 	check_good("a.example", "1:a.example ");
-	check_good("\xef\xbb\xbf" "a.example\r\n\r\nb.example\r\n", "1:a.example 3:b.example ");
+	check_good("\xef\xbb\xbf"
+		   "a.example\r\n\r\nb.example\r\n",
+		   "1:a.example 3:b.example ");
 	check_good("\xef\xbb\xbf", "");
 	check_good("  a.example  # the first\n\tb.example\t#\nc.example#x\n",
 		   "1:a.example 2:b.example 3:c.example ");
@@ -212,8 +214,9 @@ static void make_socket(const char *path)
 
 static void test_unreadable(void)
 {
-	folder_text("c.ini", "[listener a]\naddress = 127.0.0.1:3129\n[rule r]\nallow = a.example,\n"
-			     " file:d\n");
+	folder_text("c.ini",
+		    "[listener a]\naddress = 127.0.0.1:3129\n[rule r]\nallow = a.example,\n"
+		    " file:d\n");
 	mkdir("d", 0700);
 	check_refused("c.ini:5: cannot read 'd': Is a directory");
 	rmdir("d");
@@ -443,7 +446,8 @@ static void test_blocks(void)
 /* A FIFO gives as little at a time as it likes. */
 static void test_drips(void)
 {
-	static const char text[] = "\xef\xbb\xbf" "one\r\n\ntwo";
+	static const char text[] = "\xef\xbb\xbf"
+				   "one\r\n\ntwo";
 	static const char *const want[] = { "one", "", "two" };
 	char path[64];
 	struct lines l;
@@ -502,8 +506,8 @@ static void check_large(const char *path, size_t n)
 	double start;
 	size_t bytes;
 
-	snprintf(ini, sizeof(ini), "[listener a]\naddress = 127.0.0.1:3129\n[rule r]\ndeny = file:%s\n",
-		 path);
+	snprintf(ini, sizeof(ini),
+		 "[listener a]\naddress = 127.0.0.1:3129\n[rule r]\ndeny = file:%s\n", path);
 	folder_text("c.ini", ini);
 	start = now();
 	c = conf_read("c.ini", err, sizeof(err));

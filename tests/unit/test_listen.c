@@ -154,7 +154,8 @@ static void handed_over(int family)
 		pass(listening(family, true, at));
 	passed.whole = true;
 	CHECK(opened(2) == 0);
-	CHECK(set.n == 3 && set.at[0].worker == 0 && set.at[1].worker == 1 && set.at[2].worker == 0);
+	CHECK(set.n == 3 && set.at[0].worker == 0 && set.at[1].worker == 1 &&
+	      set.at[2].worker == 0);
 	clear();
 	at = configured();
 	pass(listening(family, false, at)); /* allows none beside it */

@@ -64,7 +64,8 @@ static int says_all(int reader)
 
 static void test_lines(void)
 {
-	const char *want = "sluiced: one 1\nsluiced: warning: two\nsluiced: error: three\nsluiced: xxx";
+	const char *want =
+		"sluiced: one 1\nsluiced: warning: two\nsluiced: error: three\nsluiced: xxx";
 	int fds[2];
 	char *text;
 
@@ -153,8 +154,9 @@ static void test_full_disk(void)
 
 	CHECK(with_stderr(fd, speaks_onto_a_full_disk, -1) == 0);
 	CHECK(lseek(fd, 0, SEEK_SET) == 0);
-	CHECK_STR(text_of(fd), "sluiced: f\nsluiced: warning: 2 messages before this one were lost\n"
-			       "sluiced: third\n");
+	CHECK_STR(text_of(fd),
+		  "sluiced: f\nsluiced: warning: 2 messages before this one were lost\n"
+		  "sluiced: third\n");
 	close(fd);
 	unlink(path);
 }

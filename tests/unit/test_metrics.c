@@ -64,8 +64,8 @@ static void test_histogram(void)
 		uint64_t us;
 		unsigned bucket;
 	} rows[] = {
-		{ 0, 0 }, { 250, 0 }, { 251, 1 }, { 500, 1 }, { 1000, 2 }, { 1001, 3 },
-		{ 10000000, 14 }, { 10000001, 15 }, { 1ull << 40, 15 },
+		{ 0, 0 },    { 250, 0 },       { 251, 1 },	 { 500, 1 },	     { 1000, 2 },
+		{ 1001, 3 }, { 10000000, 14 }, { 10000001, 15 }, { 1ull << 40, 15 },
 	};
 	struct histogram h, sum = { .sum_us = 0 };
 
@@ -93,8 +93,10 @@ static struct rule_hits *many_rules(char (*names)[64])
 	struct rule_hits *rules = calloc(MANY, sizeof(*rules));
 
 	for (unsigned i = 0; i < MANY; i++) {
-		snprintf(names[i], sizeof(names[i]), "rule-with-a-name-of-sixty-three-bytes-which-is-"
-						     "the-longest-%04u", i);
+		snprintf(names[i], sizeof(names[i]),
+			 "rule-with-a-name-of-sixty-three-bytes-which-is-"
+			 "the-longest-%04u",
+			 i);
 		rules[i] = (struct rule_hits){ .name = names[i], .hits = i, .is_rule = i < 1500 };
 	}
 	return rules;
@@ -118,12 +120,19 @@ static char *reported(const struct stats *s, const struct rule_hits *rules, size
 
 static void test_exposition(void)
 {
-	struct rule_hits rules[] = { { "default", 7, false }, { "a\"b\\c\nd\xff", 3, true },
-				     { "never", 0, true }, { "runtime", 0, false } };
+	struct rule_hits rules[] = { { "default", 7, false },
+				     { "a\"b\\c\nd\xff", 3, true },
+				     { "never", 0, true },
+				     { "runtime", 0, false } };
 	struct exposition x = {
-		.status = { .version = "0.1.0", .fastpath = "on", .loaded_at = 1700000000,
+		.status = { .version = "0.1.0",
+			    .fastpath = "on",
+			    .loaded_at = 1700000000,
 			    .enforce = true },
-		.rules = rules, .n_rules = 4, .reloads = 5, .reloads_failed = 2,
+		.rules = rules,
+		.n_rules = 4,
+		.reloads = 5,
+		.reloads_failed = 2,
 		.use = { .open_fds = -1, .max_fds = 1024, .resident_bytes = 4096 },
 	};
 	char *text;
@@ -159,7 +168,8 @@ static void test_many_rules(void)
 {
 	char(*names)[64] = calloc(MANY, sizeof(*names));
 	struct rule_hits *rules = many_rules(names);
-	struct exposition x = { .status = { .version = "", .fastpath = "off" }, .rules = rules,
+	struct exposition x = { .status = { .version = "", .fastpath = "off" },
+				.rules = rules,
 				.n_rules = MANY };
 	struct stats s = { .accepted = 1 };
 	char *text = exposed(&x);
@@ -180,7 +190,8 @@ static void test_many_rules(void)
 	CHECK(strncmp(text, "{\"accepted\":1,", 14) == 0);
 	CHECK(count(text, "\":0,\"rule-with-a") == MANY - 1);
 	CHECK(count(text, "\",\"rule-with-a") == 1499); /* of the list of 1,500 */
-	CHECK(strstr(text, "\"rules\":{\"rule-with-a") && strstr(text, "\"rules_never_hit\":[\"rule"));
+	CHECK(strstr(text, "\"rules\":{\"rule-with-a") &&
+	      strstr(text, "\"rules_never_hit\":[\"rule"));
 	CHECK(len > 4 && strcmp(text + len - 4, "\"]}\n") == 0);
 	free(text);
 	free(rules);
@@ -192,8 +203,8 @@ static void test_many_rules(void)
 static struct event_base *base;
 static struct metrics *metrics;
 static struct sockaddr_storage at[2]; /* IPv4 and IPv6 */
-static unsigned written; /* pages */
-static unsigned at_rest; /* descriptors, without a client */
+static unsigned written;	      /* pages */
+static unsigned at_rest;	      /* descriptors, without a client */
 
 static void turn(void)
 {
@@ -332,7 +343,8 @@ static void test_requests(void)
 
 	CHECK(strncmp(got, "HTTP/1.1 200 ", 13) == 0);
 	CHECK(strstr(got, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
-	CHECK(strstr(got, "\r\nContent-Length: 39\r\n") && strstr(got, "\r\nConnection: close\r\n"));
+	CHECK(strstr(got, "\r\nContent-Length: 39\r\n") &&
+	      strstr(got, "\r\nConnection: close\r\n"));
 	CHECK(strstr(got, "\r\n\r\nline 0000000\nline 0000001\nline 0000002\n") &&
 	      strcmp(got + strlen(got) - 39, "line 0000000\nline 0000001\nline 0000002\n") == 0);
 	got = ask("HEAD /metrics HTTP/1.1" END);
@@ -354,15 +366,17 @@ static void test_requests(void)
 	memcpy(long_head, "GET /metrics HTTP/1.1\r\nHost: ", 29);
 	memcpy(long_head + sizeof(long_head) - 5, "\r\n\r\n", 4);
 	CHECK(!strstr(ask(long_head), "line ")); /* good but for its length */
-	snprintf(long_body, sizeof(long_body), "POST /metrics HTTP/1.1\r\nContent-Length: %d\r\n\r\n%*s",
-		 METRICS_BODY_MAX + 1, METRICS_BODY_MAX + 1, "");
+	snprintf(long_body, sizeof(long_body),
+		 "POST /metrics HTTP/1.1\r\nContent-Length: %d\r\n\r\n%*s", METRICS_BODY_MAX + 1,
+		 METRICS_BODY_MAX + 1, "");
 	CHECK(says(long_body, "413"));
 	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (unsigned char)(i * 2654435761u >> 13);
 	CHECK(!strstr(ask_bytes(noise, sizeof(noise)), "line "));
 	CHECK(written == before);
 	/* one request a connection: the second gets nothing */
-	CHECK(count(ask("GET /metrics HTTP/1.1" END "GET /metrics HTTP/1.1" END), "HTTP/1.1 ") == 1);
+	CHECK(count(ask("GET /metrics HTTP/1.1" END "GET /metrics HTTP/1.1" END), "HTTP/1.1 ") ==
+	      1);
 }
 
 /* However often it is asked for. */
@@ -390,7 +404,7 @@ static void test_time(unsigned *lines)
 
 	*lines = 1 << 19; /* 6.5 MB: more than the sockets take */
 	send(deaf, "GET /metrics HTTP/1.1" END, strlen("GET /metrics HTTP/1.1" END), 0);
-	while (!gone && clock_ms() < until) { /* a byte at a time, until it is cut off */
+	while (!gone && clock_ms() < until) {	  /* a byte at a time, until it is cut off */
 		struct pollfd p = { .fd = slow }; /* its end ends the wait */
 
 		turn();

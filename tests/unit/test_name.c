@@ -109,7 +109,8 @@ int main(void)
 	bad("[::1]");
 	bad("a/b");
 	bad("*.a");
-	bad("b\xc3\xbc" "cher.example");
+	bad("b\xc3\xbc"
+	    "cher.example");
 	bad_bytes("a\0b", 3);
 	bad_bytes("a.com\0", 6);
 	every_byte();

@@ -80,7 +80,8 @@ static void ask(const struct policy *p, uint32_t group, const char *name, uint16
 
 	memcpy(buf, name, strlen(name));
 	v = policy_judge(p, group, buf, strlen(name), port);
-	snprintf(got, sizeof(got), "%s %s", v.allow ? "allow" : "deny", policy_rule_name(p, v.rule));
+	snprintf(got, sizeof(got), "%s %s", v.allow ? "allow" : "deny",
+		 policy_rule_name(p, v.rule));
 	CHECK_STR(got, want);
 }
 
@@ -105,26 +106,27 @@ static void ask_addr(const struct policy *p, uint32_t group, const char *text, u
 
 	address(text, addr);
 	v = policy_judge_addr(p, group, addr, port);
-	snprintf(got, sizeof(got), "%s %s", v.allow ? "allow" : "deny", policy_rule_name(p, v.rule));
+	snprintf(got, sizeof(got), "%s %s", v.allow ? "allow" : "deny",
+		 policy_rule_name(p, v.rule));
 	CHECK_STR(got, want);
 }
 
 static void test_contract(void)
 {
-	struct policy *p = policy_of(LISTENER
-		"[clients agents]\nnetworks = 10.0.0.0/8\n"
-		"[clients crawlers]\nnetworks = 10.9.0.0/16\n"
-		"[rule api]\nclients = agents\n"
-		"allow = .openai.com, api.anthropic.com, *.below.example\n"
-		"deny = telemetry.openai.com\nports = 443, 80\n"
-		"[rule web]\nallow = .example.com\ndeny = host.example.com\n"
-		"[rule own]\nclients = agents\nallow = .example.com, host.example.com\n"
-		"deny = .secret.example.com\n"
-		"[rule wide]\nallow = .com\nports = 8443\n"
-		"[rule tie]\nallow = tie.example\ndeny = tie.example\n"
-		"[rule hosttree]\nallow = ht.example\ndeny = .ht.example\n"
-		"[rule crawl]\nclients = crawlers, all\nallow = crawl.example\n"
-		"[rule nocrawl]\ndeny = crawl.example\n");
+	struct policy *p = policy_of(
+		LISTENER "[clients agents]\nnetworks = 10.0.0.0/8\n"
+			 "[clients crawlers]\nnetworks = 10.9.0.0/16\n"
+			 "[rule api]\nclients = agents\n"
+			 "allow = .openai.com, api.anthropic.com, *.below.example\n"
+			 "deny = telemetry.openai.com\nports = 443, 80\n"
+			 "[rule web]\nallow = .example.com\ndeny = host.example.com\n"
+			 "[rule own]\nclients = agents\nallow = .example.com, host.example.com\n"
+			 "deny = .secret.example.com\n"
+			 "[rule wide]\nallow = .com\nports = 8443\n"
+			 "[rule tie]\nallow = tie.example\ndeny = tie.example\n"
+			 "[rule hosttree]\nallow = ht.example\ndeny = .ht.example\n"
+			 "[rule crawl]\nclients = crawlers, all\nallow = crawl.example\n"
+			 "[rule nocrawl]\ndeny = crawl.example\n");
 
 	ask(p, 1, "openai.com", 443, "allow api");
 	ask(p, 1, "api.openai.com", 80, "allow api");
@@ -176,13 +178,13 @@ static void test_contract(void)
 /* The worked example of sluice.ini(5). */
 static void test_manual(void)
 {
-	struct policy *p = policy_of(LISTENER
-		"[clients agents]\nnetworks = 10.1.0.0/16, fd00:1::/64\n"
-		"[rule base]\nallow = .debian.org\n"
-		"[rule api]\nclients = agents\nallow = .openai.com, api.anthropic.com\n"
-		"deny = telemetry.openai.com\nports = 443, 80\n"
-		"[rule lab]\nclients = agents\nallow = *.test.debian.org\n"
-		"deny = .debian.org\nports = 443\n");
+	struct policy *p = policy_of(
+		LISTENER "[clients agents]\nnetworks = 10.1.0.0/16, fd00:1::/64\n"
+			 "[rule base]\nallow = .debian.org\n"
+			 "[rule api]\nclients = agents\nallow = .openai.com, api.anthropic.com\n"
+			 "deny = telemetry.openai.com\nports = 443, 80\n"
+			 "[rule lab]\nclients = agents\nallow = *.test.debian.org\n"
+			 "deny = .debian.org\nports = 443\n");
 
 	ask(p, 1, "openai.com", 443, "allow api");
 	ask(p, 1, "openai.com", 22, "deny default");
@@ -232,11 +234,11 @@ static void test_head(void)
 static void test_addresses(void)
 {
 	struct policy *p = policy_of(LISTENER
-		"[clients g]\nnetworks = 10.0.0.0/8\n"
-		"[rule wide]\nallow = 192.0.2.0/24, ::/0\n"
-		"[rule narrow]\ndeny = 192.0.2.0/28\nports = 443\n"
-		"[rule own]\nclients = g\nallow = 192.0.2.0/28, 192.0.2.1\n"
-		"[rule not]\ndeny = 192.0.2.1\n");
+				     "[clients g]\nnetworks = 10.0.0.0/8\n"
+				     "[rule wide]\nallow = 192.0.2.0/24, ::/0\n"
+				     "[rule narrow]\ndeny = 192.0.2.0/28\nports = 443\n"
+				     "[rule own]\nclients = g\nallow = 192.0.2.0/28, 192.0.2.1\n"
+				     "[rule not]\ndeny = 192.0.2.1\n");
 	uint8_t addr[16];
 	char where[64];
 
@@ -267,11 +269,11 @@ static void check_group(const struct policy *p, const char *text, uint32_t want)
 static void test_groups(void)
 {
 	struct policy *p = policy_of(LISTENER
-		"[clients wide]\nnetworks = 10.0.0.0/8, ::/0\n"
-		"[clients narrow]\nnetworks = 10.1.0.0/16, 2001:db8::/32\n"
-		"[clients one]\nnetworks = 10.1.2.3\n"
-		"[clients all]\nnetworks = 10.1.4.0/24\n"
-		"[clients four]\nnetworks = 0.0.0.0/0\n");
+				     "[clients wide]\nnetworks = 10.0.0.0/8, ::/0\n"
+				     "[clients narrow]\nnetworks = 10.1.0.0/16, 2001:db8::/32\n"
+				     "[clients one]\nnetworks = 10.1.2.3\n"
+				     "[clients all]\nnetworks = 10.1.4.0/24\n"
+				     "[clients four]\nnetworks = 0.0.0.0/0\n");
 
 	check_group(p, "10.0.0.1", 1);
 	check_group(p, "10.1.0.1", 2);
@@ -302,7 +304,8 @@ static void random_name(char *out)
 
 	*out = '\0';
 	for (unsigned i = 0; i < labels; i++)
-		strcat(strcat(out, i ? "." : ""), (const char *[]){ "a", "b", "ab", "c-1" }[dice(4)]);
+		strcat(strcat(out, i ? "." : ""),
+		       (const char *[]){ "a", "b", "ab", "c-1" }[dice(4)]);
 }
 
 static const uint16_t some_ports[] = { 1, 79, 80, 81, 443, 444, 8000, 8050, 8100, 65535 };
@@ -311,8 +314,10 @@ static const uint16_t some_ports[] = { 1, 79, 80, 81, 443, 444, 8000, 8050, 8100
 
 static void random_entries(FILE *f, const char *key)
 {
-	static const char *const nets[] = { "10.0.0.0/15", "10.0.0.0/16", "10.0.1.0/24", "10.0.1.1",
-					    "0.0.0.0/0",  "::/0",	 "fd00::/8",	"fd00::1" };
+	static const char *const nets[] = {
+		"10.0.0.0/15", "10.0.0.0/16", "10.0.1.0/24", "10.0.1.1",
+		"0.0.0.0/0",   "::/0",	      "fd00::/8",    "fd00::1"
+	};
 	unsigned entries = 1 + dice(5);
 	char name[64];
 
@@ -329,7 +334,7 @@ static void random_entries(FILE *f, const char *key)
 
 static void random_rule(FILE *f, unsigned number)
 {
-	static const char *const clients[] = { "all",	     "g1",	"g2",	  "g3",
+	static const char *const clients[] = { "all",	 "g1",	    "g2",	  "g3",
 					       "g1, g2", "g2, all", "all, g1, g3" };
 	static const char *const ports[] = { "80",	  "443",	  "80, 443", "1-100",
 					     "8000-8100", "80-8050, 443", "1-65535", "65535, 1" };
@@ -353,10 +358,12 @@ static struct policy *random_policy(void)
 	FILE *f = start_ini();
 	unsigned rules = 1 + dice(8);
 
-	fprintf(f, "[policy]\ndefault = %s\n"
-		   "[clients g1]\nnetworks = 192.0.2.1\n"
-		   "[clients g2]\nnetworks = 192.0.2.2\n"
-		   "[clients g3]\nnetworks = 192.0.2.3\n", dice(2) ? "deny" : "allow");
+	fprintf(f,
+		"[policy]\ndefault = %s\n"
+		"[clients g1]\nnetworks = 192.0.2.1\n"
+		"[clients g2]\nnetworks = 192.0.2.2\n"
+		"[clients g3]\nnetworks = 192.0.2.3\n",
+		dice(2) ? "deny" : "allow");
 	for (unsigned i = 0; i < rules; i++)
 		random_rule(f, i);
 	return end_ini(f);
@@ -416,8 +423,8 @@ static void offer(struct naive *best, int specific, bool named, bool deny, bool 
 		*best = (struct naive){ specific, named, deny, enforced, true, rule };
 }
 
-/* Of all rules, and of all but the denies on trial: these are as if they were not there, except that
-   what they would deny of what is allowed is told. */
+/* Of all rules, and of all but the denies on trial: these are as if they were not there, except
+   that what they would deny of what is allowed is told. */
 struct naives {
 	struct naive with, without;
 };
@@ -540,8 +547,8 @@ static void compare_name(const struct policy *p)
 
 static void compare_addr(const struct policy *p)
 {
-	static const char *const addrs[] = { "10.0.1.1", "10.0.1.2", "10.0.2.1", "10.1.1.1",
-					     "192.0.2.1", "fd00::1", "fd00::2", "2001:db8::1" };
+	static const char *const addrs[] = { "10.0.1.1",  "10.0.1.2", "10.0.2.1", "10.1.1.1",
+					     "192.0.2.1", "fd00::1",  "fd00::2",  "2001:db8::1" };
 	uint32_t group = dice(4);
 	uint16_t port = ONE_OF(some_ports);
 	struct policy_verdict got, want;
@@ -558,7 +565,8 @@ static void compare_addr(const struct policy *p)
 
 static void test_trial(void)
 {
-	struct policy *p = policy_of(LISTENER
+	struct policy *p = policy_of(
+		LISTENER
 		"[rule base]\nallow = .open.test, 192.0.2.0/24\ndeny = .shut.open.test\n"
 		"[rule trial]\nenforce = no\n"
 		"deny = .open.test, x.shut.open.test, other.test, 192.0.2.1, 198.51.100.1\n"
@@ -581,7 +589,8 @@ static void test_trial(void)
 	ask(p, 0, "new.test", 443, "allow trial");
 	explain(p, 0, "a.open.test", "c.ini:8: .open.test");
 	policy_unref(p);
-	p = policy_of("[policy]\ndefault = allow\n" LISTENER "[rule t]\nenforce = no\ndeny = .a.test\n"
+	p = policy_of("[policy]\ndefault = allow\n" LISTENER
+		      "[rule t]\nenforce = no\ndeny = .a.test\n"
 		      "[rule b]\ndeny = b.a.test\n");
 	ask(p, 0, "x.a.test", 443, "deny t");
 	ask(p, 0, "b.a.test", 443, "deny b");
@@ -605,7 +614,8 @@ static struct policy_change change_of(const char *entry, bool deny)
 
 static void test_changes(void)
 {
-	struct policy *p = policy_of(LISTENER "[rule r]\nallow = .example.com\ndeny = bad.example.com\n");
+	struct policy *p =
+		policy_of(LISTENER "[rule r]\nallow = .example.com\ndeny = bad.example.com\n");
 	struct policy_change c[] = {
 		change_of(".example.com", true),     change_of("api.example.com", false),
 		change_of("bad.example.com", false), change_of("*.tie.test", false),
@@ -667,7 +677,7 @@ static void test_both_said(void)
 static void test_kept_conf(void)
 {
 	struct policy *p = policy_of(LISTENER "[policy]\ndeny_tls = reset\n"
-				     "[rule r]\nallow = a.example\n");
+					      "[rule r]\nallow = a.example\n");
 	struct conf *c = policy_keep_conf(p);
 	struct policy *with;
 	int why = 0;
@@ -722,8 +732,9 @@ static void test_random(void)
 /* Random networks in few bits of both families; a naive search over all of them. */
 static void random_net(char *out)
 {
-	static const char *const six[] = { "fd00::/8", "fd00:1::/32", "fd00:1:1::/48", "::/0",
-					   "fd00:1:1:1::/64", "::/1", "fd00:1:1:1::1" };
+	static const char *const six[] = { "fd00::/8",	   "fd00:1::/32",     "fd00:1:1::/48",
+					   "::/0",	   "fd00:1:1:1::/64", "::/1",
+					   "fd00:1:1:1::1" };
 	unsigned bits = 8 + dice(25);
 	uint32_t a = (10u << 24 | dice(1 << 24)) & 0x0a0f0f0f & (uint32_t)(~0ull << (32 - bits));
 
@@ -782,7 +793,8 @@ static void test_random_groups(void)
 			memcpy(addr + 12, &four, 4);
 			if (dice(8) == 0)
 				address((const char *[]){ "fd00:1:1:1::1", "fd00:1:1:1::2",
-							  "fd00:1:2::1", "::1", "fe00::1" }[dice(5)],
+							  "fd00:1:2::1", "::1",
+							  "fe00::1" }[dice(5)],
 					addr);
 			CHECK(policy_group(p, addr) == naive_group(policy_conf(p), addr));
 		}
@@ -804,9 +816,9 @@ static size_t used_slots(const struct table *t)
 static void test_tables(void)
 {
 	struct policy *p = policy_of(LISTENER
-		"[clients g]\nnetworks = ::1\n"
-		"[rule r]\nallow = a, .b, *.c, a, d, e, f\nports = 80, 443\n"
-		"[rule s]\ndeny = g, .a.b\nclients = g\nports = 443-445\n");
+				     "[clients g]\nnetworks = ::1\n"
+				     "[rule r]\nallow = a, .b, *.c, a, d, e, f\nports = 80, 443\n"
+				     "[rule s]\ndeny = g, .a.b\nclients = g\nports = 443-445\n");
 	const uint16_t *class = policy_port_classes(p);
 
 	CHECK(policy_names(p) == 8 && used_slots(policy_names_table(p)) == 8);
@@ -912,7 +924,8 @@ static void test_large(unsigned n)
 	if (f)
 		fclose(f);
 	start = now();
-	p = policy_of(LISTENER "[rule r]\ndeny = file:l\n[rule s]\nallow = .example, 3.host.example\n");
+	p = policy_of(LISTENER
+		      "[rule r]\ndeny = file:l\n[rule s]\nallow = .example, 3.host.example\n");
 	printf("test_policy: %u names read and compiled in %.0f ms\n", n, (now() - start) * 1e3);
 	CHECK(policy_names(p) == n + 1);
 	ask(p, 0, "2.host.example", 443, "deny r");

@@ -27,7 +27,8 @@ int main(void)
 	unsigned v[3] = { 1, 2, 3 };
 
 	floors();
-	version("6.1.0-56-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-01)", 6, 1, 192);
+	version("6.1.0-56-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-01)", 6, 1,
+		192);
 	version("6.12.117+deb12-amd64", "#1 SMP Debian 6.12.117-1~deb12u1 (2026)", 6, 12, 117);
 	version("6.18.44", "#1 SMP", 6, 18, 44);
 	version("7.0", "#1 SMP", 7, 0, 0);

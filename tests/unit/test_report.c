@@ -38,7 +38,8 @@ static const char *explain(const char *where, bool json)
 
 #define SAYS(file, line, entry, where)                                                             \
 	"{\"verdict\":\"deny\",\"group\":\"all\",\"rule\":\"base\",\"default\":false,"             \
-	"\"enforced\":true,\"where\":\"" where "\",\"file\":\"" file "\",\"line\":" line ",\"entry\":\"" entry "\"}\n"
+	"\"enforced\":true,\"where\":\"" where "\",\"file\":\"" file "\",\"line\":" line           \
+	",\"entry\":\"" entry "\"}\n"
 
 static void test_explain(void)
 {

@@ -80,8 +80,7 @@ static void put16(struct message *m, unsigned v)
 	m->at[m->len++] = (uint8_t)v;
 }
 
-static void put_record(struct message *m, unsigned type, unsigned ttl, const void *data,
-		       size_t len)
+static void put_record(struct message *m, unsigned type, unsigned ttl, const void *data, size_t len)
 {
 	put16(m, 0xc00c); /* the question's name */
 	put16(m, type);
@@ -274,8 +273,8 @@ struct caller {
 	size_t n;
 	struct in6_addr addrs[RESOLVER_ADDRESSES];
 	struct resolver_query *q;
-	struct caller *cancels;	   /* its query is cancelled from the callback */
-	const char *asks;	   /* and this asked */
+	struct caller *cancels; /* its query is cancelled from the callback */
+	const char *asks;	/* and this asked */
 	bool frees, reloads;
 };
 

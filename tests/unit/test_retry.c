@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a server's first answer is, and what a client may say behind its hello by then. Each stream in
-// all pairs of pieces.
+// What a server's first answer is, and what a client may say behind its hello by then. Each stream
+// in all pairs of pieces.
 #include "bpf/wire/retry.h"
 
 #include "tests/unit/test.h"
@@ -29,8 +29,9 @@ static void answers(unsigned word, int between, const char *bytes, size_t len)
 	}
 }
 
-#define RANDOM "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91" \
-	       "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
+#define RANDOM                                                                                     \
+	"\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"                         \
+	"\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 #define SERVER_HELLO "\x16\3\3\0\x2a\2\0\0\x26\3\3"
 #define RETRY SERVER_HELLO RANDOM "\0\x13\2\0"
 #define CCS "\x14\3\3\0\1\1"
@@ -51,7 +52,9 @@ static void retries(void)
 	answers(TLS_ANSWER_RETRY, 1, TEXT("\x16\3\3\0\0" RETRY));
 	/* in records of its own: the type, the head, each half of the random */
 	answers(TLS_ANSWER_RETRY, 0,
-		TEXT("\x16\3\3\0\1\2" "\x16\3\3\0\5\0\0\x26\3\3" "\x16\3\3\0\x24" RANDOM "\0\x13\2"));
+		TEXT("\x16\3\3\0\1\2"
+		     "\x16\3\3\0\5\0\0\x26\3\3"
+		     "\x16\3\3\0\x24" RANDOM "\0\x13\2"));
 	/* one byte short of it */
 	answers(TLS_ANSWER_UNKNOWN, 0, SERVER_HELLO RANDOM, sizeof(SERVER_HELLO RANDOM) - 2);
 	answers(TLS_ANSWER_UNKNOWN, 1, TEXT(WARNING));
@@ -109,7 +112,8 @@ static void follows(int said, size_t passed, unsigned word, const char *bytes, s
 static void before_the_answer(void)
 {
 	follows(TLS_FOLLOW_PASS, TAKEN(DATA), TLS_ANSWER_UNKNOWN, TEXT(DATA));
-	follows(TLS_FOLLOW_PASS, TAKEN(CCS DATA WARNING), TLS_ANSWER_UNKNOWN, TEXT(CCS DATA WARNING));
+	follows(TLS_FOLLOW_PASS, TAKEN(CCS DATA WARNING), TLS_ANSWER_UNKNOWN,
+		TEXT(CCS DATA WARNING));
 	follows(TLS_FOLLOW_WAIT, 0, TLS_ANSWER_UNKNOWN, TEXT(HELLO));
 	follows(TLS_FOLLOW_WAIT, TAKEN(CCS), TLS_ANSWER_UNKNOWN, TEXT(CCS HELLO));
 	follows(TLS_FOLLOW_WAIT, TAKEN(DATA CCS), TLS_ANSWER_UNKNOWN, TEXT(DATA CCS HELLO));
@@ -118,7 +122,8 @@ static void before_the_answer(void)
 	follows(TLS_FOLLOW_BAD, TAKEN(CCS), TLS_ANSWER_UNKNOWN, TEXT(CCS "\x18\3\3\0\1x"));
 	follows(TLS_FOLLOW_PASS, 5, TLS_ANSWER_UNKNOWN, TEXT("\x17\3\3\0\0"));
 	/* OpenSSL takes empty records, and would act on what is behind one */
-	follows(TLS_FOLLOW_WAIT, TAKEN(DATA) + 5, TLS_ANSWER_UNKNOWN, TEXT(DATA "\x17\3\3\0\0" HELLO));
+	follows(TLS_FOLLOW_WAIT, TAKEN(DATA) + 5, TLS_ANSWER_UNKNOWN,
+		TEXT(DATA "\x17\3\3\0\0" HELLO));
 	follows(TLS_FOLLOW_BAD, 0, TLS_ANSWER_UNKNOWN, TEXT("\x17\3\3\x41\1"));
 	/* a client that only began like TLS */
 	follows(TLS_FOLLOW_WAIT, TAKEN(DATA), TLS_ANSWER_UNKNOWN, TEXT(DATA "junk" HELLO));

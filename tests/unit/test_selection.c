@@ -79,8 +79,8 @@ static void test_clients(void)
 
 static void test_names(void)
 {
-	static const char *const bad[] = { "name",	    "name *",	    "name .",
-					   "name a..b",	    "name a*b.test", "name *a.test",
+	static const char *const bad[] = { "name",	   "name *",	    "name .",
+					   "name a..b",	   "name a*b.test", "name *a.test",
 					   "name **.test", "name ..test" };
 
 	CHECK(!parse(SELECT_TAIL, "name A.Test.") && f.kind == NAME_HOST);

@@ -72,7 +72,8 @@ static void test_filter(uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		CHECK(filter_has(&f.at[filter_block_of(key_of(i), f.n_blocks)], key_of(i)));
 	for (uint32_t i = n; i < n + 10000; i++)
-		by_chance += filter_has(&f.at[filter_block_of(key_of(i), f.n_blocks)], key_of(i)) != 0;
+		by_chance += filter_has(&f.at[filter_block_of(key_of(i), f.n_blocks)], key_of(i)) !=
+			     0;
 	CHECK(by_chance < 400);
 	CHECK(filter_has(NULL, 1));
 	filter_close(&f);
@@ -115,7 +116,8 @@ static void test_stirring(void)
 
 	CHECK(table_open(&t, 64 * 64 * 64) == 0);
 	for (uint32_t i = 0; i < 64 * 64 * 64; i++) {
-		struct rule_key k = { .set = 1 + i % 64, .group = (__u16)(i / 64 % 64),
+		struct rule_key k = { .set = 1 + i % 64,
+				      .group = (__u16)(i / 64 % 64),
 				      .port_class = (__u16)(i / 4096) };
 
 		CHECK(!table_find(&t, rule_key_stir(&k)));

@@ -215,8 +215,8 @@ static void test_notes(void)
 	tail_note("reload", "to nobody");
 }
 
-/* One takes the place of another, in one turn of the loop with what is still on its way to the other:
-   it is not told that. */
+/* One takes the place of another, in one turn of the loop with what is still on its way to the
+   other: it is not told that. */
 static void test_places(void)
 {
 	int first = follow("tail\n"), second = dial();

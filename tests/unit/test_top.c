@@ -20,7 +20,8 @@ static uint32_t draw(void)
 
 static struct in6_addr client(unsigned i)
 {
-	return (struct in6_addr){ .s6_addr = { [13] = (uint8_t)(i >> 16), [14] = (uint8_t)(i >> 8),
+	return (struct in6_addr){ .s6_addr = { [13] = (uint8_t)(i >> 16),
+					       [14] = (uint8_t)(i >> 8),
 					       [15] = (uint8_t)i } };
 }
 

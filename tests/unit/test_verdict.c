@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // verdict_name() against the rule as the manual tells it, over random small policies: the most
-// specific name that has an answer for this client and port decides, and before all of them what was
-// said at run time.
+// specific name that has an answer for this client and port decides, and before all of them what
+// was said at run time.
 #include "tests/unit/sample.h"
 #include "tests/unit/test.h"
 

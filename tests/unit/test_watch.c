@@ -62,8 +62,9 @@ static struct conf *begin(const char *path, const char *on)
 	char ini[256];
 	struct conf *c;
 
-	snprintf(ini, sizeof(ini), "[listener a]\naddress = 127.0.0.1:3129\n[policy]\n"
-				   "deny_page =\nwatch_lists = %s\n[rule r]\ndeny = file:%s\n",
+	snprintf(ini, sizeof(ini),
+		 "[listener a]\naddress = 127.0.0.1:3129\n[policy]\n"
+		 "deny_page =\nwatch_lists = %s\n[rule r]\ndeny = file:%s\n",
 		 on, path);
 	folder_text("c.ini", ini);
 	c = conf_read("c.ini", err, sizeof(err));

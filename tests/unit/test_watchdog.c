@@ -21,7 +21,8 @@ static void tick(void)
 	CHECK(watchdog_tick_ms(0) == 0);
 	CHECK(watchdog_tick_ms(1) > 0);
 	for (uint64_t ms = 100; ms < 100000; ms += 700)
-		CHECK(watchdog_tick_ms(ms * 1000) > 0 && watchdog_tick_ms(ms * 1000) * 3 < ms / 2 + 1);
+		CHECK(watchdog_tick_ms(ms * 1000) > 0 &&
+		      watchdog_tick_ms(ms * 1000) * 3 < ms / 2 + 1);
 	CHECK(watchdog_tick_ms(UINT64_MAX) == 1000);
 }
 

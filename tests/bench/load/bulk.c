@@ -58,7 +58,7 @@ static void stream_run(struct stream *t)
 {
 	if (!stream_order(t, b.up ? TAKE_BULK : SEND_BULK))
 		return;
-	t->bulk = (struct bulk){.began = now_ns(), .rate = b.rate};
+	t->bulk = (struct bulk){ .began = now_ns(), .rate = b.rate };
 	t->stage = RUNNING;
 	if (b.up)
 		watch(b.epoll, EPOLL_CTL_MOD, t->fd, b.rate ? 0 : EPOLLOUT, t);
@@ -115,10 +115,17 @@ static void handle_events(int timeout_ms)
 	for (int i = 0; i < n; i++) {
 		struct stream *t = events[i].data.ptr;
 		switch (t->stage) {
-		case CONNECTING: stream_connected(t); break;
-		case GREETED: stream_greeted(t); break;
-		case RUNNING: stream_moves(t); break;
-		case ENDED: break;
+		case CONNECTING:
+			stream_connected(t);
+			break;
+		case GREETED:
+			stream_greeted(t);
+			break;
+		case RUNNING:
+			stream_moves(t);
+			break;
+		case ENDED:
+			break;
 		}
 	}
 }
@@ -196,9 +203,9 @@ static int report(void)
 	}
 	printf("{\"connections\": %ld, \"errors\": %ld, \"stuck\": %ld, \"error\": \"%s\", "
 	       "\"seconds\": %.4f, \"busy\": %.3f, \"stolen\": %.3f, \"bytes\": %.0f, "
-	       "\"gbit\": %.3f}\n", b.o->concurrent, b.errors, stuck, b.error, seconds,
-	       window_busy(w), window_stolen(w), bytes,
-	       seconds > 0 ? bytes * 8 / seconds / 1e9 : 0);
+	       "\"gbit\": %.3f}\n",
+	       b.o->concurrent, b.errors, stuck, b.error, seconds, window_busy(w), window_stolen(w),
+	       bytes, seconds > 0 ? bytes * 8 / seconds / 1e9 : 0);
 	return b.errors || stuck;
 }
 

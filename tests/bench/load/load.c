@@ -65,7 +65,8 @@ static int usage(void)
 	fputs("usage: load serve ADDRESS PORT [-f FILE]\n"
 	      "       load connect|rounds|idle|up|down ADDRESS PORT NAME [-a] [-c CONCURRENT]\n"
 	      "            [-n MOST] [-r RATE] [-w WARM-UP-MS] [-d MS] [-t SECONDS] [-b SOURCE]...\n"
-	      "            [-f FILE]\n", stderr);
+	      "            [-f FILE]\n",
+	      stderr);
 	return 2;
 }
 
@@ -86,22 +87,32 @@ static bool parse_option(struct options *o, int c)
 	long ms = 0;
 	bool good = true;
 	switch (c) {
-	case 'a': o->answer = true; break;
-	case 'b': return add_source(o, optarg);
-	case 'c': return number(optarg, 1, 10000, &o->concurrent);
+	case 'a':
+		o->answer = true;
+		break;
+	case 'b':
+		return add_source(o, optarg);
+	case 'c':
+		return number(optarg, 1, 10000, &o->concurrent);
 	case 'd':
 		good = number(optarg, 1, 600000, &ms);
 		o->window.length_ns = (uint64_t)ms * 1000000u;
 		break;
-	case 'f': o->counter = open_counter(optarg); break;
-	case 'n': return number(optarg, 1, 1000000, &o->most);
-	case 'r': return number(optarg, 1, 1000000, &o->rate);
-	case 't': return number(optarg, 1, 3600, &o->seconds);
+	case 'f':
+		o->counter = open_counter(optarg);
+		break;
+	case 'n':
+		return number(optarg, 1, 1000000, &o->most);
+	case 'r':
+		return number(optarg, 1, 1000000, &o->rate);
+	case 't':
+		return number(optarg, 1, 3600, &o->seconds);
 	case 'w':
 		good = number(optarg, 0, 600000, &ms);
 		o->window.warm_ns = (uint64_t)ms * 1000000u;
 		break;
-	default: good = false;
+	default:
+		good = false;
 	}
 	return good;
 }
@@ -133,7 +144,7 @@ int main(int argc, char **argv)
 	static struct options o = {
 		.concurrent = 1,
 		.seconds = 20,
-		.window = {.warm_ns = 200000000u, .length_ns = 1000000000u},
+		.window = { .warm_ns = 200000000u, .length_ns = 1000000000u },
 	};
 	long port;
 	bool good = true, server = argc > 1 && !strcmp(argv[1], "serve");

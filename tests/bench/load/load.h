@@ -74,8 +74,8 @@ ssize_t bulk_take(struct bulk *b, int fd);
 
 /* First it warms up, then it measures, then it is over. */
 struct window {
-	uint64_t warm_ns, length_ns; // as asked for
-	uint64_t start, began, ended; // 0: not yet
+	uint64_t warm_ns, length_ns;   // as asked for
+	uint64_t start, began, ended;  // 0: not yet
 	double idle_began, idle_ended; // seconds of all CPUs
 	double stolen_began, stolen_ended;
 };
@@ -95,7 +95,7 @@ struct options {
 	struct sockaddr_storage to, from[SOURCES_MAX];
 	socklen_t size;
 	int sources;
-	bool answer; // to the hello
+	bool answer;			      // to the hello
 	long concurrent, most, rate, seconds; // most: connections, 0 without limit
 	struct window window;
 	_Atomic uint64_t *counter;

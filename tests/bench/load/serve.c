@@ -19,7 +19,7 @@ struct peer {
 	enum order order; // what it does with bulk
 	struct bulk bulk;
 	struct peer *next; // of those that send at a rate
-	size_t have; // bytes read and not yet judged
+	size_t have;	   // bytes read and not yet judged
 	uint8_t in[BUFFER];
 };
 
@@ -65,7 +65,7 @@ static void close_peer(struct peer *p)
 static void obey(struct peer *p, enum order order, uint64_t rate)
 {
 	p->order = order;
-	p->bulk = (struct bulk){.began = now_ns(), .rate = rate};
+	p->bulk = (struct bulk){ .began = now_ns(), .rate = rate };
 	if (order != SEND_BULK)
 		return;
 	if (rate) {
@@ -80,7 +80,8 @@ static void obey(struct peer *p, enum order order, uint64_t rate)
 static size_t answer(struct peer *p, const uint8_t *record, size_t size, uint8_t *out)
 {
 	uint64_t rate = 0;
-	enum order order = record[0] == TLS_APPLICATION ? read_order(record, size, &rate) : NO_ORDER;
+	enum order order = record[0] == TLS_APPLICATION ? read_order(record, size, &rate) :
+							  NO_ORDER;
 	if (order != NO_ORDER) {
 		obey(p, order, rate);
 		return 0;

@@ -61,7 +61,7 @@ void set_option(int fd, int level, int option, int value)
 
 void watch(int epoll, int operation, int fd, uint32_t events, void *data)
 {
-	struct epoll_event ev = {.events = events, .data.ptr = data};
+	struct epoll_event ev = { .events = events, .data.ptr = data };
 	if (epoll_ctl(epoll, operation, fd, &ev))
 		die("epoll_ctl");
 }

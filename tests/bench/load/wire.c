@@ -7,7 +7,7 @@
 
 enum {
 	ANSWER_WANTED = 0xa5, // first byte of a client's random
-	ORDER_MARK = -1, // in place of a connection's number
+	ORDER_MARK = -1,      // in place of a connection's number
 	BULK_PAYLOAD = 16384,
 	BULK_RECORD = TLS_HEAD + BULK_PAYLOAD,
 	BULK_SEND = 16 * BULK_RECORD,
@@ -33,12 +33,13 @@ size_t make_hello(uint8_t *out, const char *name, bool want_answer)
 
 bool hello_wants_answer(const uint8_t *record, size_t size)
 {
-	return size > HELLO_RANDOM && record[0] == TLS_HANDSHAKE && record[HELLO_RANDOM] == ANSWER_WANTED;
+	return size > HELLO_RANDOM && record[0] == TLS_HANDSHAKE &&
+	       record[HELLO_RANDOM] == ANSWER_WANTED;
 }
 
 void make_record(uint8_t *out, int kind, uint32_t connection, uint32_t round)
 {
-	struct writer w = {out};
+	struct writer w = { out };
 	put_record_head(&w, kind, PAYLOAD);
 	put_number(&w, connection, 4);
 	put_number(&w, round, 4);
@@ -48,7 +49,7 @@ void make_record(uint8_t *out, int kind, uint32_t connection, uint32_t round)
 void make_order(uint8_t *out, enum order order, uint64_t rate)
 {
 	make_record(out, TLS_APPLICATION, (uint32_t)ORDER_MARK, order);
-	struct writer w = {out + TLS_HEAD + 8};
+	struct writer w = { out + TLS_HEAD + 8 };
 	put_number(&w, rate, 8);
 }
 
@@ -64,7 +65,7 @@ static const uint8_t *bulk_bytes(void)
 {
 	static uint8_t bytes[BULK_SEND];
 	if (!bytes[0])
-		for (struct writer w = {bytes}; w.at < bytes + sizeof bytes; w.at += BULK_PAYLOAD)
+		for (struct writer w = { bytes }; w.at < bytes + sizeof bytes; w.at += BULK_PAYLOAD)
 			put_record_head(&w, TLS_APPLICATION, BULK_PAYLOAD);
 	return bytes;
 }
