@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The life of a connection: accept, verdict, destination, connect, carry, end. Each step either
-// starts the next or waits for one event; every way out is conn_close() or conn_deny().
+// starts the next or waits for one event; every way out is conn_close() or conn_deny(). No other
+// file closes a connection: the others return words, and what follows from them is here.
 #include "slowpath/proxy/conn.h"
 
 #include <errno.h>
@@ -14,30 +15,32 @@
 
 #include "common/clock.h"
 #include "slowpath/address/address.h"
+#include "slowpath/proxy/account.h"
+#include "slowpath/proxy/connection.h"
 #include "slowpath/proxy/deny.h"
-#include "slowpath/report/tail.h"
+#include "slowpath/proxy/pump.h"
 #include "slowpath/report/top.h"
 
 #define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
 #define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
 
-static void connect_next(struct conn *c, unsigned last_failure);
+static bool carry(struct conn *c, int side);
 
 static const struct conf *conf(const struct conn *c)
 {
-	return policy_conf(c->w->policy);
+	return policy_conf(c->place->policy);
 }
 
 /* By name: the number means something else after a reload. */
 static void set_rule(struct conn *c, uint32_t rule)
 {
-	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->w->policy, rule));
+	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->place->policy, rule));
 }
 
 static void rule_decided(struct conn *c, uint32_t rule)
 {
 	set_rule(c, rule);
-	policy_hit(c->w->policy, rule, 1);
+	policy_hit(c->place->policy, rule, 1);
 }
 
 static void set_timer(struct conn *c, uint64_t ms)
@@ -46,159 +49,6 @@ static void set_timer(struct conn *c, uint64_t ms)
 			      .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
 	event_add(&c->timer, &tv);
-}
-
-/* ---- the record ---- */
-
-void conn_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kernel[SIDE_COUNT])
-{
-	for (int side = 0; side < SIDE_COUNT; side++) {
-		kernel[side] = c->rec ? flow_redirected(c->rec, side) : 0;
-		all[side] = c->lane[side].written + kernel[side];
-	}
-}
-
-/* "kernel": it gave the verdict and user space carried no more than the first flight. "user": it
-   had no part in it. */
-static const char *path_word(const struct conn *c)
-{
-	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], first = 0;
-
-	conn_bytes(c, all, kernel);
-	if (kernel[SIDE_CLIENT] + kernel[SIDE_UPSTREAM] == 0)
-		return !c->kernel_verdict ? "user" : c->connected ? "mixed" : "kernel";
-	if (c->rec && c->kernel_verdict)
-		first = c->first_flight;
-	return c->kernel_verdict && all[SIDE_UPSTREAM] == kernel[SIDE_UPSTREAM] &&
-			       all[SIDE_CLIENT] - kernel[SIDE_CLIENT] <= first ?
-		       "kernel" :
-		       "mixed";
-}
-
-/* What is known of it by now, as the access log has it. */
-static struct access_entry describe(const struct conn *c)
-{
-	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
-	struct access_entry e = {
-		.duration_ms = clock_ms() - c->began_ms,
-		.client = c->client,
-		.dst = c->connected ? c->dst : c->original,
-		.connected = c->connected,
-		.group = policy_group_name(c->w->policy, c->group),
-		.name = c->name,
-		.port = c->original.port,
-		.proto = c->proto,
-		.allowed = c->allowed,
-		.enforced = c->enforced,
-		.reason = c->reason,
-		.rule = c->rule,
-		.path = path_word(c),
-		.requests = c->requests,
-	};
-
-	conn_bytes(c, all, kernel);
-	e.bytes_up = all[SIDE_CLIENT];
-	e.bytes_down = all[SIDE_UPSTREAM];
-	clock_gettime(CLOCK_REALTIME, &e.end);
-	return e;
-}
-
-/* A destination that failed has denied nobody anything. */
-static void count_denial(struct conn *c, const struct access_entry *e)
-{
-	char asked[ADDRESS_TEXT];
-
-	if (log_is_denied(e) && e->reason < REASON_UPSTREAM_REFUSED)
-		top_count(c->w->top, &c->client.ip,
-			  e->name[0] ? e->name : address_print(&c->original, false, asked),
-			  e->allowed, clock_ms());
-}
-
-static void write_log(struct conn *c)
-{
-	struct access_entry e;
-
-	if (c->logged)
-		return;
-	c->logged = true;
-	e = describe(c);
-	if (c->w->shared->log)
-		access_log_write(c->w->shared->log, &e);
-	count_denial(c, &e);
-	e.event = e.allowed ? "end" : "deny";
-	if (tail_listening())
-		tail_event(&e);
-}
-
-static void tell_open(const struct conn *c)
-{
-	struct access_entry e;
-
-	if (!tail_listening())
-		return;
-	e = describe(c);
-	e.event = "open";
-	tail_event(&e);
-}
-
-static void count_end(struct conn *c)
-{
-	struct stats *s = &c->w->stats;
-	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
-
-	conn_bytes(c, all, kernel);
-	s->ended++;
-	s->reasons[c->reason]++;
-	*(c->allowed ? c->enforced ? &s->allowed : &s->reported : &s->denied) += 1;
-	s->bytes_up_kernel += kernel[SIDE_CLIENT];
-	s->bytes_down_kernel += kernel[SIDE_UPSTREAM];
-	s->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
-	s->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
-}
-
-void conn_info(const struct conn *c, struct flow_info *out)
-{
-	static const char *const states[] = { "hello", "resolve", "connect", "open", "closing" };
-	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
-
-	memset(out, 0, sizeof(*out));
-	conn_bytes(c, all, kernel);
-	out->client = c->client;
-	out->dst = c->connected ? c->dst : c->original;
-	memcpy(out->name, c->name, c->name_len);
-	snprintf(out->group, sizeof(out->group), "%s", policy_group_name(c->w->policy, c->group));
-	snprintf(out->rule, sizeof(out->rule), "%s", c->rule);
-	out->state = states[c->state];
-	out->path = path_word(c);
-	out->proto = c->proto;
-	out->port = c->original.port;
-	out->bytes_up = all[SIDE_CLIENT];
-	out->bytes_down = all[SIDE_UPSTREAM];
-	out->age_ms = clock_ms() - c->began_ms;
-}
-
-/* ---- watching ---- */
-
-/*
- * While user space carries, it is woken for what there is to read; for room only when it has
- * waited for some. A socket from which the kernel carries must not be watched for reading: every
- * redirected segment would wake us.
- */
-enum { WATCH_USER = EPOLLIN | EPOLLPRI | EPOLLRDHUP, WATCH_KERNEL = EPOLLRDHUP };
-
-static int watch(struct conn *c, int side, uint32_t events)
-{
-	c->poll[side].owner = c;
-	c->poll[side].side = side;
-	return poll_watch(&c->w->poller, &c->poll[side], c->fd[side], events);
-}
-
-void conn_watch_room(struct conn *c, int side)
-{
-	uint32_t watched = c->poll[side].watched;
-
-	if (!(watched & EPOLLOUT))
-		watch(c, side, watched | EPOLLOUT);
 }
 
 /* ---- the end ---- */
@@ -212,13 +62,28 @@ static void close_fd(struct conn *c, int side, bool reset)
 	if (reset)
 		setsockopt(c->fd[side], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(c->fd[side]); /* takes it out of the map as well; never delete it there */
-	poll_closed(&c->w->poller, &c->poll[side]);
+	poll_closed(&c->place->poller, &c->poll[side]);
 	c->fd[side] = -1;
 }
 
-void conn_close(struct conn *c, unsigned why, bool reset)
+static void write_log(struct conn *c)
 {
-	struct worker *w = c->w;
+	if (!c->logged)
+		account_log(c);
+	c->logged = true;
+}
+
+/* One less of what the limits count. */
+static void gone(struct place *p)
+{
+	p->shared->open--;
+	p->left(p);
+}
+
+/* The one exit. why: REASON_OK or the reason it ended; reset: with RST. Logs and frees. */
+static void conn_close(struct conn *c, unsigned why, bool reset)
+{
+	struct place *p = c->place;
 
 	if (c->reason == REASON_OK)
 		c->reason = why;
@@ -229,19 +94,19 @@ void conn_close(struct conn *c, unsigned why, bool reset)
 	close_fd(c, SIDE_UPSTREAM, reset);
 	close_fd(c, SIDE_CLIENT, reset);
 	write_log(c);
-	count_end(c);
+	account_end(c);
 	pump_free(c);
 	if (c->flow != FLOW_NONE) {
-		w->shared->by_flow[c->flow] = NULL;
-		flow_give_back(w->shared->fp, w->index, c->flow);
+		p->shared->by_flow[c->flow] = NULL;
+		flow_give_back(p->shared->fp, p->index, c->flow);
 	}
 	if (c->counted)
-		clients_leave(w->shared->clients, &c->client_key);
+		clients_leave(p->shared->clients, &c->client_key);
 	*c->prev = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
 	free(c);
-	worker_conn_gone(w);
+	gone(p);
 }
 
 /* The answer's bytes; *owned is to be freed. NULL: a reset is the answer. */
@@ -290,7 +155,9 @@ static void say(struct conn *c, unsigned why)
 		conn_close(c, why, true);
 }
 
-void conn_answer(struct conn *c)
+/* A denial of an open connection has its place now: says it and closes. The server's answer is
+   open: closes without a word. */
+static void answer_late(struct conn *c)
 {
 	const struct lane *down = &c->lane[SIDE_UPSTREAM];
 
@@ -329,7 +196,7 @@ static void on_late_look(struct conn *c)
 	uint64_t now = c->lane[SIDE_UPSTREAM].written;
 
 	if (now == c->idle_bytes && c->late_fin) {
-		conn_answer(c);
+		answer_late(c);
 		return;
 	}
 	c->late_fin = now == c->idle_bytes;
@@ -339,7 +206,8 @@ static void on_late_look(struct conn *c)
 		pump_retry(c);
 }
 
-void conn_deny(struct conn *c, unsigned why)
+/* Denies: answers the client as the protocol has it, then closes. */
+static void conn_deny(struct conn *c, unsigned why)
 {
 	c->reason = why;
 	c->allowed = false;
@@ -368,143 +236,57 @@ static bool only_reported(struct conn *c, unsigned why)
 static void start_carrying(struct conn *c)
 {
 	event_del(&c->timer);
-	histogram_add(&c->w->stats.connect, clock_us() - c->allowed_us);
+	histogram_add(&c->place->stats.connect, clock_us() - c->allowed_us);
 	c->connected = true;
 	c->state = CONN_OPEN;
 	c->settled = !c->in_map[SIDE_CLIENT];
 	set_timer(c, conf(c)->idle_ms / IDLE_LOOKS);
 	if (c->kernel_verdict)
 		c->first_flight = flow_passed(c->rec, SIDE_CLIENT);
-	tell_open(c);
-	if (!pump(c, SIDE_CLIENT))
+	account_open(c);
+	if (!carry(c, SIDE_CLIENT))
 		return;
 	if (c->lane[SIDE_UPSTREAM].ready || c->lane[SIDE_UPSTREAM].hup)
-		pump(c, SIDE_UPSTREAM);
+		carry(c, SIDE_UPSTREAM);
 }
 
-/*
- * Most connections say a few words and end: for those, two sockets in the map cost more than
- * they save. What was read from the upstream before counts as passed up.
- */
-void conn_promote(struct conn *c)
-{
-	const struct lane *down = &c->lane[SIDE_UPSTREAM];
-
-	if (c->judge)
-		abort(); /* the kernel would carry what is not judged */
-	c->settled = true;
-	flow_set_carried(c->rec, SIDE_UPSTREAM, down->read, down->written);
-	if (flow_insert(c->w->shared->fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM]) != 0)
-		return;
-	c->in_map[SIDE_UPSTREAM] = true;
-	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_NOTHING);
-	flow_pair(c->rec);
-	watch(c, SIDE_CLIENT, WATCH_KERNEL);
-	watch(c, SIDE_UPSTREAM, WATCH_KERNEL);
-	flow_kick(c->fd[SIDE_UPSTREAM]);
-}
-
-int conn_socket_error(const struct conn *c, int side)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	getsockopt(c->fd[side], SOL_SOCKET, SO_ERROR, &error, &len);
-	return error;
-}
-
-static unsigned connect_failure(int error)
-{
-	switch (error) {
-	case ETIMEDOUT:
-		return REASON_UPSTREAM_TIMEOUT;
-	case ECONNRESET:
-		return REASON_UPSTREAM_RESET;
-	case EMFILE: /* of descriptors, memory and ports: our lack, not the destination's word */
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-	case EADDRNOTAVAIL:
-	case ENOSPC: /* of watches */
-		return REASON_LIMIT;
-	}
-	return REASON_UPSTREAM_REFUSED;
-}
-
-static int connect_to(struct conn *c, const struct endpoint_addr *dst)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = address_to_sockaddr(dst, &ss);
-	uint32_t mark = c->w->shared->start->mark;
-	int one = 1;
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)); /* as the listener's */
-	if ((mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) ||
-	    (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS)) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	c->fd[SIDE_UPSTREAM] = fd;
-	return watch(c, SIDE_UPSTREAM, WATCH_USER | EPOLLOUT);
-}
-
-/* Each address left gets its share of the time left. */
-static void limit_attempt(struct conn *c)
-{
-	uint64_t now = clock_ms();
-	uint64_t left = c->connect_by_ms > now ? c->connect_by_ms - now : 1;
-
-	set_timer(c, left / (c->n_addrs - c->next_addr + 1) + 1);
-}
-
+/* A connection to the next address is under way, and watched; else it has failed. */
 static void connect_next(struct conn *c, unsigned last_failure)
 {
-	int err;
+	int fd;
 
 	c->state = CONN_CONNECT;
 	close_fd(c, SIDE_UPSTREAM, false);
-	while (c->next_addr < c->n_addrs) {
-		c->dst = (struct endpoint_addr){ .ip = c->addrs[c->next_addr++],
-						 .port = c->original.port };
-		err = connect_to(c, &c->dst);
-		if (err == 0) {
-			limit_attempt(c);
-			return;
+	while ((fd = connector_next(&c->to, c->original.port, c->place->shared->start->mark)) !=
+	       -ENOENT) {
+		c->dst = c->to.dst;
+		if (fd >= 0) {
+			c->fd[SIDE_UPSTREAM] = fd;
+			fd = conn_watch(c, SIDE_UPSTREAM, WATCH_USER | EPOLLOUT);
+			if (fd == 0) {
+				set_timer(c, connector_limit_ms(&c->to, clock_ms()));
+				return;
+			}
+			close_fd(c, SIDE_UPSTREAM, false);
 		}
-		last_failure = connect_failure(-err);
+		last_failure = connector_reason(-fd);
 	}
 	if (c->resolved)
-		resolver_forget(c->w->resolver, c->name); /* it may have moved */
+		resolver_forget(c->place->resolver, c->name); /* it may have moved */
 	conn_deny(c, last_failure);
 }
 
 static void on_connected(struct conn *c, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP))
-		connect_next(c, connect_failure(conn_socket_error(c, SIDE_UPSTREAM)));
+		connect_next(c, connector_reason(pump_socket_error(c, SIDE_UPSTREAM)));
 	else if (events & EPOLLOUT)
 		start_carrying(c);
 }
 
-/* One more place to try, if it is one that may be tried. */
-static void add_address(struct conn *c, const struct in6_addr *ip)
-{
-	struct endpoint_addr a = { .ip = *ip, .port = c->original.port };
-
-	if (c->n_addrs < CONN_ADDRESSES && !address_is_refused(conf(c), ip) &&
-	    !address_is_own_listener(c->w->shared->start, conf(c), &a))
-		c->addrs[c->n_addrs++] = *ip;
-}
-
 static void begin_connect(struct conn *c)
 {
-	if (c->n_addrs == 0)
+	if (c->to.n == 0)
 		conn_deny(c, REASON_BAD_DESTINATION);
 	else
 		connect_next(c, REASON_OK);
@@ -520,21 +302,15 @@ static void on_resolved(void *arg, int err, const struct in6_addr *addrs, size_t
 		conn_deny(c, REASON_UNRESOLVED);
 		return;
 	}
-	/* The client's own choice first, if the name has it: it may know better which is near. */
-	for (size_t i = 0; i < n; i++)
-		if (IN6_ARE_ADDR_EQUAL(&addrs[i], &c->original.ip)) {
-			add_address(c, &addrs[i]);
-			break;
-		}
-	for (size_t i = 0; i < n; i++)
-		if (!IN6_ARE_ADDR_EQUAL(&addrs[i], &c->original.ip))
-			add_address(c, &addrs[i]);
+	connector_add_all(&c->to, c->place->shared->start, conf(c), &c->original, addrs, n);
 	begin_connect(c);
 }
 
 static void connect_one(struct conn *c, const struct in6_addr *ip)
 {
-	add_address(c, ip);
+	struct endpoint_addr to = { .ip = *ip, .port = c->original.port };
+
+	connector_add(&c->to, c->place->shared->start, conf(c), &to);
 	begin_connect(c);
 }
 
@@ -547,7 +323,7 @@ static void find_destination(struct conn *c)
 	c->allowed = true;
 	c->allowed_us = clock_us();
 	c->state = CONN_RESOLVE;
-	c->connect_by_ms = c->allowed_us / 1000 + conf(c)->connect_ms;
+	c->to.by_ms = c->allowed_us / 1000 + conf(c)->connect_ms;
 	set_timer(c, conf(c)->connect_ms);
 	if (c->name_len == 0 || conf(c)->destination == DESTINATION_ORIGINAL) {
 		connect_one(c, &c->original.ip);
@@ -558,7 +334,7 @@ static void find_destination(struct conn *c)
 		return;
 	}
 	/* on_resolved() may be called before this returns, and may end the connection. */
-	q = resolver_ask(c->w->resolver, c->name,
+	q = resolver_ask(c->place->resolver, c->name,
 			 address_is_v4(&c->original.ip) ? AF_INET : AF_INET6, &c->client_key,
 			 on_resolved, c);
 	if (q)
@@ -569,7 +345,7 @@ static void find_destination(struct conn *c)
 
 static struct policy_verdict judge_address(const struct conn *c, const struct in6_addr *ip)
 {
-	return policy_judge_addr(c->w->policy, c->group, ip->s6_addr, c->original.port);
+	return policy_judge_addr(c->place->policy, c->group, ip->s6_addr, c->original.port);
 }
 
 /* For want of a name. Without an entry it is not the default that denies. */
@@ -607,7 +383,7 @@ static unsigned ask(struct conn *c)
 			return REASON_BAD_NAME;
 		v = judge_address(c, &literal);
 	} else {
-		v = policy_judge(c->w->policy, c->group, (const uint8_t *)j->name, j->name_len,
+		v = policy_judge(c->place->policy, c->group, (const uint8_t *)j->name, j->name_len,
 				 c->original.port);
 	}
 	rule_decided(c, v.rule);
@@ -629,7 +405,7 @@ static void judged_name(struct conn *c)
 	unsigned why;
 
 	take_judged_name(c);
-	c->w->stats.verdicts_user++;
+	c->place->stats.verdicts_user++;
 	why = ask(c);
 	if (why != REASON_OK && !only_reported(c, why)) {
 		conn_deny(c, why);
@@ -659,7 +435,7 @@ static void judged_bad(struct conn *c)
 	c->proto = c->judge->proto;
 	memcpy(c->name, c->judge->name, c->judge->name_len);
 	c->name_len = c->judge->name_len;
-	c->w->stats.verdicts_user++;
+	c->place->stats.verdicts_user++;
 	if (c->on_trial) /* the address was asked about */
 		why = REASON_POLICY;
 	if (allowed || only_reported(c, why))
@@ -668,25 +444,24 @@ static void judged_bad(struct conn *c)
 		conn_deny(c, why);
 }
 
-bool conn_judge_again(struct conn *c)
+/* A later name on an open connection: the same name, asked again. */
+static void judged_again(struct conn *c)
 {
 	unsigned why = ask(c);
 
 	c->requests = c->judge->requests;
 	if (why == REASON_OK || only_reported(c, why))
-		return true;
-	conn_deny(c, why);
-	return false;
+		pump_clear(c);
+	else
+		conn_deny(c, why);
 }
 
-bool conn_bad_again(struct conn *c)
+static void judged_bad_again(struct conn *c)
 {
-	if (only_reported(c, c->judge->reason)) {
+	if (only_reported(c, c->judge->reason))
 		c->judge->state = JUDGE_OPAQUE;
-		return true;
-	}
-	conn_deny(c, c->judge->reason);
-	return false;
+	else
+		conn_deny(c, c->judge->reason);
 }
 
 /* ---- who owns the verdict ---- */
@@ -721,7 +496,7 @@ static void take_kernel_verdict(struct conn *c)
 	c->name_len = v->name_len;
 	memcpy(c->name, v->name, v->name_len);
 	c->name[c->name_len] = '\0';
-	c->w->stats.verdicts_kernel++;
+	c->place->stats.verdicts_kernel++;
 }
 
 /* What follows the first flight is user space's to judge, until nothing is left. */
@@ -807,6 +582,128 @@ static void look_for_verdict(struct conn *c)
 		flow_state(c->rec) == FLOW_DENY ? deny_as_kernel(c) : allow_as_kernel(c);
 }
 
+/* ---- carrying ---- */
+
+/*
+ * The flow is worth it, and nothing of it is left to judge: the upstream's socket goes into the map
+ * too, and the kernel carries. Most connections say a few words and end: for those, two sockets in
+ * the map cost more than they save. What was read from the upstream before counts as passed up.
+ */
+static void promote(struct conn *c)
+{
+	const struct lane *down = &c->lane[SIDE_UPSTREAM];
+
+	if (c->judge)
+		abort(); /* the kernel would carry what is not judged */
+	c->settled = true;
+	flow_set_carried(c->rec, SIDE_UPSTREAM, down->read, down->written);
+	if (flow_insert(c->place->shared->fp, c->flow, SIDE_UPSTREAM, c->fd[SIDE_UPSTREAM]) != 0)
+		return;
+	c->in_map[SIDE_UPSTREAM] = true;
+	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_NOTHING);
+	flow_pair(c->rec);
+	conn_watch(c, SIDE_CLIENT, WATCH_KERNEL);
+	conn_watch(c, SIDE_UPSTREAM, WATCH_KERNEL);
+	flow_kick(c->fd[SIDE_UPSTREAM]);
+}
+
+/*
+ * A server that has said all it has to say and is sent more, a TLS client's close_notify for one,
+ * answers with RST: that is an end like others. TCP says EPIPE of a reset behind a FIN.
+ */
+static unsigned reset_reason(int error, bool after_fin)
+{
+	if (error == ETIMEDOUT)
+		return REASON_UPSTREAM_TIMEOUT;
+	return after_fin || error == EPIPE ? REASON_OK : REASON_UPSTREAM_RESET;
+}
+
+/* The upstream has failed; after_fin: it had ended its stream. What came before that is the
+   client's, which has LINGER_MS to take it, then RST. false: gone. */
+static bool upstream_gone(struct conn *c, int error, bool after_fin)
+{
+	if (!c->dying) {
+		c->why_dying = reset_reason(error, after_fin);
+		set_timer(c, LINGER_MS);
+	}
+	c->dying = true;
+	c->lane[SIDE_UPSTREAM].hup = true;
+	if (!c->lane[SIDE_UPSTREAM].shut)
+		return carry(c, SIDE_UPSTREAM);
+	conn_close(c, c->why_dying, true);
+	return false;
+}
+
+/* A socket failed while lane `side` was carried. false: gone. */
+static bool carry_failed(struct conn *c, int side)
+{
+	bool after_fin;
+
+	if (c->broken == SIDE_CLIENT) {
+		conn_close(c, REASON_OK, true);
+		return false;
+	}
+	/* The upstream takes no more, but what it has said is the client's. */
+	after_fin = c->lane[SIDE_UPSTREAM].eof;
+	c->lane[SIDE_CLIENT].shut = true;
+	if (side == SIDE_UPSTREAM)
+		c->lane[SIDE_UPSTREAM].eof = true;
+	return upstream_gone(c, c->error, after_fin);
+}
+
+/* What the server has just said decides on what the client has said: that is judged before either
+   is carried on. */
+static void judge_held(struct conn *c)
+{
+	enum pump_word word;
+
+	while (!c->why_late && (word = pump_judge(c)) != PUMP_GOES_ON)
+		word == PUMP_NAMED ? judged_again(c) : judged_bad_again(c);
+	pump_retry(c); /* what was held back until now */
+}
+
+/* What follows from a word of pump(), but for those that are no end. */
+static bool carry_ends(struct conn *c, int side, enum pump_word word)
+{
+	if (word == PUMP_FAILED)
+		return carry_failed(c, side);
+	if (word == PUMP_PLACE)
+		answer_late(c);
+	else if (c->dying)
+		conn_close(c, c->why_dying, true);
+	else
+		conn_close(c, REASON_OK, false);
+	return false;
+}
+
+/* Carries what can be carried from `side`, and does what that calls for. false: c is gone, or is on
+   its way. */
+static bool carry(struct conn *c, int side)
+{
+	enum pump_word word;
+
+	c->rounds = 0;
+	while ((word = pump(c, side)) != PUMP_GOES_ON) {
+		switch (word) {
+		case PUMP_NAMED:
+			judged_again(c);
+			break;
+		case PUMP_BAD:
+			judged_bad_again(c);
+			break;
+		case PUMP_HEARD:
+			judge_held(c);
+			break;
+		case PUMP_SETTLE: /* and what came meanwhile */
+			promote(c);
+			return carry(c, SIDE_CLIENT) && carry(c, SIDE_UPSTREAM);
+		default:
+			return carry_ends(c, side, word);
+		}
+	}
+	return true;
+}
+
 /* ---- events ---- */
 
 static void note_events(struct lane *l, uint32_t events)
@@ -823,9 +720,9 @@ static void note_events(struct lane *l, uint32_t events)
 
 static void client_open(struct conn *c, uint32_t events)
 {
-	if (events & EPOLLOUT && pump_pending(c, SIDE_UPSTREAM) && !pump(c, SIDE_UPSTREAM))
+	if (events & EPOLLOUT && pump_pending(c, SIDE_UPSTREAM) && !carry(c, SIDE_UPSTREAM))
 		return;
-	if (events & ~(uint32_t)EPOLLOUT && !pump(c, SIDE_CLIENT))
+	if (events & ~(uint32_t)EPOLLOUT && !carry(c, SIDE_CLIENT))
 		return;
 	if (events &
 	    EPOLLERR) /* what it said before could not be passed on, and nobody waits for it */
@@ -854,46 +751,20 @@ static void client_event(struct conn *c, uint32_t events)
 	}
 }
 
-/*
- * A server that has said all it has to say and is sent more, a TLS client's close_notify for one,
- * answers with RST: that is an end like others. TCP says EPIPE of a reset behind a FIN.
- */
-static unsigned reset_reason(int error, bool after_fin)
-{
-	if (error == ETIMEDOUT)
-		return REASON_UPSTREAM_TIMEOUT;
-	return after_fin || error == EPIPE ? REASON_OK : REASON_UPSTREAM_RESET;
-}
-
-/* What came before the reset is the client's; it has LINGER_MS to take it. */
-bool conn_upstream_gone(struct conn *c, int error, bool after_fin)
-{
-	if (!c->dying) {
-		c->why_dying = reset_reason(error, after_fin);
-		set_timer(c, LINGER_MS);
-	}
-	c->dying = true;
-	c->lane[SIDE_UPSTREAM].hup = true;
-	if (!c->lane[SIDE_UPSTREAM].shut)
-		return pump(c, SIDE_UPSTREAM);
-	conn_close(c, c->why_dying, true);
-	return false;
-}
-
 static void upstream_open(struct conn *c, uint32_t events)
 {
 	int error = 0;
 
 	if (events & EPOLLERR && c->lane[SIDE_UPSTREAM].eof) /* else reading tells */
-		error = conn_socket_error(c, SIDE_UPSTREAM);
+		error = pump_socket_error(c, SIDE_UPSTREAM);
 	if (error) {
-		conn_upstream_gone(c, error, true);
+		upstream_gone(c, error, true);
 		return;
 	}
-	if (events & EPOLLOUT && pump_pending(c, SIDE_CLIENT) && !pump(c, SIDE_CLIENT))
+	if (events & EPOLLOUT && pump_pending(c, SIDE_CLIENT) && !carry(c, SIDE_CLIENT))
 		return;
 	if (events & ~(uint32_t)EPOLLOUT)
-		pump(c, SIDE_UPSTREAM);
+		carry(c, SIDE_UPSTREAM);
 }
 
 static void upstream_event(struct conn *c, uint32_t events)
@@ -921,15 +792,15 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (c->state == CONN_HELLO)
 		look_for_verdict(c);
-	else if (c->state == CONN_OPEN && pump(c, SIDE_CLIENT))
-		pump(c, SIDE_UPSTREAM);
+	else if (c->state == CONN_OPEN && carry(c, SIDE_CLIENT))
+		carry(c, SIDE_UPSTREAM);
 }
 
 static void on_idle_look(struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], now;
 
-	conn_bytes(c, all, kernel);
+	account_bytes(c, all, kernel);
 	now = all[SIDE_CLIENT] + all[SIDE_UPSTREAM];
 	if (now != c->idle_bytes) {
 		c->idle_bytes = now;
@@ -988,7 +859,7 @@ void conn_event(struct conn *c, int side)
 		look_for_verdict(c);
 		return;
 	case CONN_OPEN:
-		pump(c, side);
+		carry(c, side);
 		return;
 	case CONN_RESOLVE:
 	case CONN_CONNECT:
@@ -1005,7 +876,7 @@ static bool last_turn(struct conn *c)
 	c->settled = true;
 	for (int side = 0; side < SIDE_COUNT; side++)
 		c->lane[side].ready = c->lane[side].hup = true;
-	return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM);
+	return carry(c, SIDE_CLIENT) && carry(c, SIDE_UPSTREAM);
 }
 
 void conn_stop(struct conn *c)
@@ -1021,7 +892,7 @@ void conn_stop(struct conn *c)
 
 static uint32_t flow_group(const struct conn *c)
 {
-	return FLOW_GROUP(policy_head(c->w->policy)->serial, c->group);
+	return FLOW_GROUP(policy_head(c->place->policy)->serial, c->group);
 }
 
 /* What the kernel has judged by now it has judged by the policy that ends: the number of a rule
@@ -1049,7 +920,7 @@ static unsigned judge_now(struct conn *c, struct policy_verdict *v)
 	else if (address_literal(c->name, c->name_len, &literal) == 0)
 		*v = judge_address(c, &literal);
 	else
-		*v = policy_judge(c->w->policy, c->group, (const uint8_t *)c->name, c->name_len,
+		*v = policy_judge(c->place->policy, c->group, (const uint8_t *)c->name, c->name_len,
 				  c->original.port);
 	return v->allow || v->report ? REASON_OK : REASON_POLICY;
 }
@@ -1081,7 +952,7 @@ static void end_if_denied(struct conn *c)
 
 void conn_policy_changed(struct conn *c)
 {
-	c->group = policy_group(c->w->policy, c->client.ip.s6_addr);
+	c->group = policy_group(c->place->policy, c->client.ip.s6_addr);
 	if (c->rec)
 		__atomic_store_n(&c->rec->u[SIDE_CLIENT].group, flow_group(c), __ATOMIC_RELEASE);
 	if (conf(c)->reload_closes_denied)
@@ -1091,12 +962,12 @@ void conn_policy_changed(struct conn *c)
 /* Puts the client's socket into the map; what has come already is judged before it returns. */
 static void enter_kernel_path(struct conn *c)
 {
-	struct shared *s = c->w->shared;
+	struct shared *s = c->place->shared;
 	struct flow_user *u;
 
 	if (!s->fp)
 		return;
-	c->flow = flow_take(s->fp, c->w->index);
+	c->flow = flow_take(s->fp, c->place->index);
 	if (c->flow == FLOW_NONE)
 		return;
 	c->rec = flow_record(s->fp, c->flow);
@@ -1107,7 +978,7 @@ static void enter_kernel_path(struct conn *c)
 	u->quiet = QUIET_ALL;
 	if (flow_insert(s->fp, c->flow, SIDE_CLIENT, c->fd[SIDE_CLIENT])) {
 		s->by_flow[c->flow] = NULL;
-		flow_give_back(s->fp, c->w->index, c->flow);
+		flow_give_back(s->fp, c->place->index, c->flow);
 		c->flow = FLOW_NONE;
 		c->rec = NULL;
 		return;
@@ -1117,13 +988,13 @@ static void enter_kernel_path(struct conn *c)
 	flow_set_quiet(c->rec, SIDE_CLIENT, QUIET_PASSED);
 }
 
-static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *client)
+static struct conn *conn_new(struct place *p, int fd, const struct sockaddr *client)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
-	c->w = w;
+	c->place = p;
 	c->began_ms = clock_ms();
 	c->fd[SIDE_CLIENT] = fd;
 	c->fd[SIDE_UPSTREAM] = -1;
@@ -1133,42 +1004,43 @@ static struct conn *conn_new(struct worker *w, int fd, const struct sockaddr *cl
 	for (int side = 0; side < SIDE_COUNT; side++)
 		c->lane[side].pipe[0] = c->lane[side].pipe[1] = -1;
 	address_from_sockaddr(&c->client, client);
-	c->client_key = clients_key(&c->client.ip, w->shared->start->client_prefix6);
-	c->next = w->conns;
-	c->prev = &w->conns;
+	c->client_key = clients_key(&c->client.ip, p->shared->start->client_prefix6);
+	c->next = p->conns;
+	c->prev = &p->conns;
 	if (c->next)
 		c->next->prev = &c->next;
-	w->conns = c;
-	event_assign(&c->timer, w->base, -1, 0, on_timer, c);
-	event_assign(&c->retry, w->base, -1, 0, on_retry, c);
+	p->conns = c;
+	event_assign(&c->timer, p->base, -1, 0, on_timer, c);
+	event_assign(&c->retry, p->base, -1, 0, on_retry, c);
 	return c;
 }
 
 /* REASON_OK, or why this connection is not wanted at all. */
 static unsigned admit(struct conn *c)
 {
-	const struct conf *start = c->w->shared->start;
+	const struct conf *start = c->place->shared->start;
 	int r;
 
-	if (c->w->shared->open > start->max_connections)
+	if (c->place->shared->open > start->max_connections)
 		return REASON_LIMIT;
-	c->counted = clients_enter(c->w->shared->clients, &c->client_key, start->max_per_client);
+	c->counted =
+		clients_enter(c->place->shared->clients, &c->client_key, start->max_per_client);
 	if (!c->counted)
 		return REASON_LIMIT;
 	r = address_original(c->fd[SIDE_CLIENT], start, conf(c), &c->client, &c->original);
 	return r == 0 ? REASON_OK : r == -ELOOP ? REASON_LOOP : REASON_UNTRACKED;
 }
 
-void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
+void conn_accept(struct place *p, int fd, const struct sockaddr *client)
 {
-	struct conn *c = conn_new(w, fd, client);
+	struct conn *c = conn_new(p, fd, client);
 	unsigned why;
 
-	w->shared->open++;
-	w->stats.accepted++;
+	p->shared->open++;
+	p->stats.accepted++;
 	if (!c) {
 		close(fd);
-		worker_conn_gone(w);
+		gone(p);
 		return;
 	}
 	why = admit(c);
@@ -1176,9 +1048,9 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr *client)
 		conn_close(c, why, true);
 		return;
 	}
-	c->group = policy_group(w->policy, c->client.ip.s6_addr);
+	c->group = policy_group(p->policy, c->client.ip.s6_addr);
 	enter_kernel_path(c);
-	if (watch(c, SIDE_CLIENT, WATCH_USER) != 0) {
+	if (conn_watch(c, SIDE_CLIENT, WATCH_USER) != 0) {
 		conn_close(c, REASON_LIMIT, true);
 		return;
 	}

@@ -6,7 +6,7 @@
 //   splice(2)   what comes in large pieces from a socket that is not in the map.
 // Edge-triggered: every way ends when the source has no more, at a full peer, or asks to be
 // called again.
-#include "slowpath/proxy/conn.h"
+#include "slowpath/proxy/pump.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,15 @@
 #define ROUNDS 16	/* then other connections have their turn */
 #define RETRY_US 1000
 
-enum { CARRY_ON, CARRY_WAIT, CARRY_FAILED };
+/* How a step went: a step is what is done with one read. */
+enum step {
+	STEP_ON,   /* more can be done at once */
+	STEP_WAIT, /* an event will tell when */
+	STEP_FAILED,
+	STEP_NAMED, /* the caller has to act before anything else is done: as PUMP_* */
+	STEP_BAD,
+	STEP_HEARD,
+};
 
 void pump_retry(struct conn *c)
 {
@@ -83,7 +91,7 @@ void pump_free(struct conn *c)
 
 		lane_drop(l);
 		if (l->pipe[0] >= 0)
-			worker_pipe_close(c->w, l->pipe);
+			pipes_close_one(&c->place->pipes, l->pipe);
 	}
 	free(c->judge);
 	c->judge = NULL;
@@ -157,24 +165,25 @@ static enum judge_word judge_lane(struct conn *c)
 	return word;
 }
 
-/* Later names on an open connection: the same name, asked again; or the end. */
-static int judge_open(struct conn *c)
+/* On an open connection. */
+static enum step judge_open(struct conn *c)
 {
-	for (;;) {
-		switch (judge_lane(c)) {
-		case JUDGE_MORE:
-			return CARRY_ON;
-		case JUDGE_NAMED:
-			if (!conn_judge_again(c))
-				return CARRY_WAIT;
-			pump_clear(c);
-			break;
-		case JUDGE_BAD:
-			if (!conn_bad_again(c))
-				return CARRY_WAIT;
-			break;
-		}
+	switch (judge_lane(c)) {
+	case JUDGE_NAMED:
+		return STEP_NAMED;
+	case JUDGE_BAD:
+		return STEP_BAD;
+	case JUDGE_MORE:
+		break;
 	}
+	return STEP_ON;
+}
+
+enum pump_word pump_judge(struct conn *c)
+{
+	enum step r = judge_open(c);
+
+	return r == STEP_NAMED ? PUMP_NAMED : r == STEP_BAD ? PUMP_BAD : PUMP_GOES_ON;
 }
 
 /* How many of the client's next n bytes need no judging: those that the kernel has judged, or all.
@@ -187,28 +196,42 @@ static size_t prejudged(const struct conn *c, size_t n)
 	return !c->judge || left > n ? n : (size_t)left;
 }
 
-/* What the server says decides on what the client may say, before either is carried on. */
-static void hear_server(struct conn *c, const uint8_t *data, size_t n)
+/* Whether what the server says decides on what the client has said. */
+static bool hears(struct conn *c, const uint8_t *data, size_t n)
 {
-	if (!c->judge || !judge_answered(c->judge, data, n) || c->why_late)
-		return;
-	judge_open(c);
-	pump_retry(c); /* what was held back until now */
+	return c->judge && judge_answered(c->judge, data, n) && !c->why_late;
+}
+
+int pump_socket_error(const struct conn *c, int side)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(c->fd[side], SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
+static void watch_room(struct conn *c, int side)
+{
+	uint32_t watched = c->poll[side].watched;
+
+	if (!(watched & EPOLLOUT))
+		conn_watch(c, side, watched | EPOLLOUT);
 }
 
 /* After a call on the socket of `side` failed. */
-static int wait_or_fail(struct conn *c, int side)
+static enum step wait_or_fail(struct conn *c, int side)
 {
 	if (errno == EAGAIN || errno == EINTR)
-		return CARRY_WAIT;
+		return STEP_WAIT;
 	c->broken = side;
 	c->error = errno;
-	return CARRY_FAILED;
+	return STEP_FAILED;
 }
 
 /* ---- writing ---- */
 
-static int send_some(struct conn *c, int side, const uint8_t *data, size_t len, size_t *sent)
+static enum step send_some(struct conn *c, int side, const uint8_t *data, size_t len, size_t *sent)
 {
 	ssize_t n = send(c->fd[!side], data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -217,10 +240,10 @@ static int send_some(struct conn *c, int side, const uint8_t *data, size_t len, 
 		return wait_or_fail(c, !side);
 	*sent = (size_t)n;
 	c->lane[side].written += (uint64_t)n;
-	return (size_t)n < len ? CARRY_WAIT : CARRY_ON;
+	return (size_t)n < len ? STEP_WAIT : STEP_ON;
 }
 
-static int pipe_out(struct conn *c, int side)
+static enum step pipe_out(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 	ssize_t n;
@@ -233,7 +256,7 @@ static int pipe_out(struct conn *c, int side)
 		l->in_pipe -= (uint32_t)n;
 		l->written += (uint64_t)n;
 	}
-	return CARRY_ON;
+	return STEP_ON;
 }
 
 /* The pipe is empty, and others may use it. */
@@ -241,62 +264,84 @@ static void pipe_done(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 
-	worker_pipe_done(c->w, l->pipe);
+	pipes_give_back(&c->place->pipes, l->pipe);
 	l->pipe[0] = l->pipe[1] = -1;
 }
 
-/* Writes what is cleared; CARRY_ON when all of that is gone. */
-static int write_lane(struct conn *c, int side)
+/* Writes what is cleared; STEP_ON when all of that is gone. */
+static enum step write_lane(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 	size_t sent;
-	int r = CARRY_ON;
+	enum step r = STEP_ON;
 
 	if (l->off < l->cleared) {
 		if (!drained(c, side)) {
 			pump_retry(c);
-			return CARRY_WAIT;
+			return STEP_WAIT;
 		}
 		r = send_some(c, side, l->buf + l->off, l->cleared - l->off, &sent);
 		l->off += (uint32_t)sent;
 	}
 	if (l->off == l->len)
 		lane_drop(l);
-	if (r == CARRY_ON && l->pipe[0] >= 0) { /* from before there was something to look at */
+	if (r == STEP_ON && l->pipe[0] >= 0) { /* from before there was something to look at */
 		r = pipe_out(c, side);
-		if (r == CARRY_ON)
+		if (r == STEP_ON)
 			pipe_done(c, side);
 	}
 	publish(c, side);
 	return r;
 }
 
-/* Bytes fresh from the source: written at once where that is possible, else kept. */
-static int take(struct conn *c, int side, const uint8_t *data, size_t n)
+static enum step keep(struct lane *l, const uint8_t *data, size_t n)
 {
-	struct lane *l = &c->lane[side];
-	size_t ready = side == SIDE_CLIENT ? prejudged(c, n) : n, sent = 0;
-	int r;
+	return lane_append(l, data, n) == 0 ? STEP_ON : STEP_FAILED;
+}
+
+/* Bytes fresh from the client: what needs no judging is written at once where that is possible. */
+static enum step take_client(struct conn *c, const uint8_t *data, size_t n)
+{
+	struct lane *l = &c->lane[SIDE_CLIENT];
+	size_t ready = prejudged(c, n), sent = 0;
+	enum step r;
 
 	l->read += n;
-	if (side == SIDE_UPSTREAM)
-		hear_server(c, data, n);
 	if (ready == n && l->len == 0) {
-		r = send_some(c, side, data, n, &sent);
-		if (r == CARRY_ON || r == CARRY_FAILED) {
-			publish(c, side);
+		r = send_some(c, SIDE_CLIENT, data, n, &sent);
+		if (r == STEP_ON || r == STEP_FAILED) {
+			publish(c, SIDE_CLIENT);
 			return r;
 		}
 	}
-	if (lane_append(l, data + sent, n - sent) != 0)
-		return CARRY_FAILED;
+	if (keep(l, data + sent, n - sent) != STEP_ON)
+		return STEP_FAILED;
 	if (ready > sent)
 		l->cleared += (uint32_t)(ready - sent);
-	if (side == SIDE_CLIENT && c->judge && judge_open(c) == CARRY_WAIT)
-		return CARRY_WAIT;
-	if (side != SIDE_CLIENT || !c->judge)
-		l->cleared = l->len;
-	return write_lane(c, side);
+	r = judge_open(c);
+	return r == STEP_ON ? write_lane(c, SIDE_CLIENT) : r;
+}
+
+/* Bytes fresh from the server: all of them are the client's. */
+static enum step take_upstream(struct conn *c, const uint8_t *data, size_t n)
+{
+	struct lane *l = &c->lane[SIDE_UPSTREAM];
+	bool heard = hears(c, data, n);
+	size_t sent = 0;
+	enum step r;
+
+	l->read += n;
+	if (!heard && l->len == 0) {
+		r = send_some(c, SIDE_UPSTREAM, data, n, &sent);
+		if (r == STEP_ON || r == STEP_FAILED) {
+			publish(c, SIDE_UPSTREAM);
+			return r;
+		}
+	}
+	if (keep(l, data + sent, n - sent) != STEP_ON)
+		return STEP_FAILED;
+	l->cleared = l->len;
+	return heard ? STEP_HEARD : write_lane(c, SIDE_UPSTREAM);
 }
 
 /* ---- reading ---- */
@@ -304,41 +349,41 @@ static int take(struct conn *c, int side, const uint8_t *data, size_t n)
 /*
  * The source says that nothing follows. It also does when a reset came right behind the FIN.
  */
-static int source_ended(struct conn *c, int side)
+static enum step source_ended(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 
 	l->eof = true;
 	if (side == SIDE_UPSTREAM && c->judge) /* what waits for its answer waits no more */
 		pump_retry(c);
-	c->error = l->failed ? conn_socket_error(c, side) : 0;
+	c->error = l->failed ? pump_socket_error(c, side) : 0;
 	if (c->error == 0)
-		return CARRY_WAIT;
+		return STEP_WAIT;
 	c->broken = side;
-	return CARRY_FAILED;
+	return STEP_FAILED;
 }
 
-/* recv() and what its answers mean. CARRY_ON: *n bytes are in the scratch. */
-static int read_some(struct conn *c, int side, size_t *n)
+/* recv() and what its answers mean. STEP_ON: *n bytes are in the scratch. */
+static enum step read_some(struct conn *c, int side, size_t *n)
 {
 	struct lane *l = &c->lane[side];
-	ssize_t got = recv(c->fd[side], c->w->scratch, READ_MAX, MSG_DONTWAIT);
+	ssize_t got = recv(c->fd[side], c->place->scratch, READ_MAX, MSG_DONTWAIT);
 
 	/* Less than asked for was all, unless an urgent mark or an error is behind it. */
 	l->ready = got == READ_MAX || (got > 0 && (l->failed || l->marked));
 	if (got > 0) {
 		*n = (size_t)got;
-		return CARRY_ON;
+		return STEP_ON;
 	}
-	if (got < 0 && wait_or_fail(c, side) == CARRY_FAILED)
-		return CARRY_FAILED;
+	if (got < 0 && wait_or_fail(c, side) == STEP_FAILED)
+		return STEP_FAILED;
 	/* Bytes passed up may still be on their way behind the egress queue: then even a 0 is
 	   not the end. */
 	if (c->in_map[side] && flow_passed(c->rec, side) != l->read)
 		pump_retry(c);
 	else if (got == 0)
 		return source_ended(c, side);
-	return CARRY_WAIT;
+	return STEP_WAIT;
 }
 
 /* Whether the source has anything for us: no system call where that is known. */
@@ -362,40 +407,49 @@ static bool splices(const struct conn *c, int side)
 	return c->lane[side].bulk && !c->in_map[side] && unseen(c, side) >= BULK_MIN;
 }
 
-static int pump_copy(struct conn *c, int side)
+static enum step read_and_take(struct conn *c, int side)
 {
-	struct lane *l = &c->lane[side];
 	size_t n;
-	int r;
+	enum step r = read_some(c, side, &n);
 
-	/* What came with the first flight and was not judged with it. */
-	if (side == SIDE_CLIENT && c->judge && !c->why_late && judge_open(c) == CARRY_WAIT)
-		return CARRY_WAIT;
-	for (int i = 0; i < ROUNDS; i++) {
-		r = write_lane(c, side);
-		if (r != CARRY_ON)
-			return r;
-		if (l->eof || !worth_reading(c, side))
-			return CARRY_WAIT;
-		if (l->len - l->cleared >= JUDGE_BYTES_MAX)
-			return CARRY_WAIT; /* held back until the server has answered */
-		if (!drained(c, side)) {
-			pump_retry(c);
-			return CARRY_WAIT;
-		}
-		r = read_some(c, side, &n);
-		if (r != CARRY_ON)
-			return r;
-		c->reads++;
-		l->bulk = n >= BULK_MIN;
-		r = take(c, side, c->w->scratch, n);
-		if (r != CARRY_ON || splices(c, side))
-			return r;
-	}
-	return CARRY_ON;
+	if (r != STEP_ON)
+		return r;
+	c->reads++;
+	c->lane[side].bulk = n >= BULK_MIN;
+	return side == SIDE_CLIENT ? take_client(c, c->place->scratch, n) :
+				     take_upstream(c, c->place->scratch, n);
 }
 
-static int pipe_in(struct conn *c, int side)
+static enum step pump_copy(struct conn *c, int side)
+{
+	struct lane *l = &c->lane[side];
+	enum step r;
+
+	/* What came with the first flight and was not judged with it. */
+	r = side == SIDE_CLIENT && c->judge && !c->why_late ? judge_open(c) : STEP_ON;
+	if (r != STEP_ON)
+		return r;
+	for (;;) {
+		r = write_lane(c, side);
+		if (r != STEP_ON)
+			return r;
+		if (l->eof || !worth_reading(c, side))
+			return STEP_WAIT;
+		if (l->len - l->cleared >= JUDGE_BYTES_MAX)
+			return STEP_WAIT; /* held back until the server has answered */
+		if (!drained(c, side)) {
+			pump_retry(c);
+			return STEP_WAIT;
+		}
+		if (c->rounds++ == ROUNDS)
+			return STEP_ON;
+		r = read_and_take(c, side);
+		if (r != STEP_ON || splices(c, side))
+			return r;
+	}
+}
+
+static enum step pipe_in(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 	uint64_t most = unseen(c, side);
@@ -413,25 +467,25 @@ static int pipe_in(struct conn *c, int side)
 	l->in_pipe = (uint32_t)n;
 	l->read += (uint64_t)n;
 	c->reads++;
-	return CARRY_ON;
+	return STEP_ON;
 }
 
-static int pump_splice(struct conn *c, int side)
+static enum step pump_splice(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 	uint64_t before = l->read;
-	int r = write_lane(c, side); /* what was read before splicing began */
+	enum step r = write_lane(c, side); /* what was read before splicing began */
 
-	if (r != CARRY_ON)
+	if (r != STEP_ON)
 		return r;
-	if (l->pipe[0] < 0 && (l->eof || worker_pipe(c->w, l->pipe) != 0))
-		return l->eof ? CARRY_WAIT : pump_copy(c, side);
-	for (int i = 0; i < ROUNDS && r == CARRY_ON; i++) {
+	if (l->pipe[0] < 0 && (l->eof || pipes_take(&c->place->pipes, l->pipe) != 0))
+		return l->eof ? STEP_WAIT : pump_copy(c, side);
+	for (int i = 0; i < ROUNDS && r == STEP_ON; i++) {
 		r = pipe_out(c, side);
-		if (r == CARRY_ON && unseen(c, side) == 0)
+		if (r == STEP_ON && unseen(c, side) == 0)
 			break;
-		if (r == CARRY_ON)
-			r = l->eof ? CARRY_WAIT : pipe_in(c, side);
+		if (r == STEP_ON)
+			r = l->eof ? STEP_WAIT : pipe_in(c, side);
 	}
 	l->bulk = l->in_pipe || l->read - before >= BULK_MIN;
 	if (l->in_pipe == 0)
@@ -451,62 +505,39 @@ static bool is_held(const struct conn *c, int side)
 }
 
 /* A denial of an open connection waits until no answer of the server's is open, or none will come
-   to its end. true: it was said, the connection is gone. */
-static bool late_word(struct conn *c)
+   to its end. */
+static bool is_place(const struct conn *c)
 {
 	const struct lane *l = &c->lane[SIDE_UPSTREAM];
 
-	if (c->dying || l->len || l->in_pipe || !(l->eof || judge_between(c->judge, false)))
-		return false;
-	conn_answer(c);
-	return true;
+	return c->why_late && !c->dying && !l->len && !l->in_pipe &&
+	       (l->eof || judge_between(c->judge, false));
 }
 
-/* Passes the FIN on when everything before it was written. false: the connection is gone. */
-static bool finish(struct conn *c, int side)
+/* Passes the FIN on when everything before it was written. */
+static enum pump_word finish(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 
-	if (side == SIDE_UPSTREAM && c->why_late && late_word(c))
-		return false;
+	if (side == SIDE_UPSTREAM && is_place(c))
+		return PUMP_PLACE;
 	if (!l->eof || l->shut || l->off < l->cleared || l->in_pipe || is_held(c, side))
-		return true;
+		return PUMP_GOES_ON;
+	/* There are servers that a FIN keeps from answering what was allowed. */
 	if (side == SIDE_CLIENT && c->why_late && !c->late_fin)
-		return true; /* there are servers that a FIN keeps from answering what was allowed
-			      */
+		return PUMP_GOES_ON;
 	if (!drained(c, side)) {
 		pump_retry(c);
-		return true;
+		return PUMP_GOES_ON;
 	}
 	lane_drop(l); /* the beginning of something that will not come any more */
 	l->shut = true;
-	if (side == SIDE_UPSTREAM && c->dying) {
-		conn_close(c, c->why_dying, true);
-		return false;
-	}
-	if (!c->lane[!side].shut) {
-		shutdown(c->fd[!side], SHUT_WR);
-		return true;
-	}
-	conn_close(c, REASON_OK, false);
-	return false;
-}
-
-/* A socket failed while lane `side` was carried. */
-static bool failed(struct conn *c, int side)
-{
-	bool after_fin;
-
-	if (c->broken == SIDE_CLIENT) {
-		conn_close(c, REASON_OK, true);
-		return false;
-	}
-	/* The upstream takes no more, but what it has said is the client's. */
-	after_fin = c->lane[SIDE_UPSTREAM].eof;
-	c->lane[SIDE_CLIENT].shut = true;
-	if (side == SIDE_UPSTREAM)
-		c->lane[SIDE_UPSTREAM].eof = true;
-	return conn_upstream_gone(c, c->error, after_fin);
+	if (side == SIDE_UPSTREAM && c->dying)
+		return PUMP_ENDED;
+	if (c->lane[!side].shut)
+		return PUMP_ENDED;
+	shutdown(c->fd[!side], SHUT_WR);
+	return PUMP_GOES_ON;
 }
 
 bool pump_pending(const struct conn *c, int side)
@@ -516,23 +547,29 @@ bool pump_pending(const struct conn *c, int side)
 	return l->off < l->cleared || l->in_pipe || c->why_late || c->dying;
 }
 
-bool pump(struct conn *c, int side)
+enum pump_word pump(struct conn *c, int side)
 {
-	int r;
-
 	if (c->state != CONN_OPEN || c->lane[side].shut)
-		return true;
-	r = splices(c, side) ? pump_splice(c, side) : pump_copy(c, side);
-	if (r == CARRY_FAILED)
-		return failed(c, side);
-	if (r == CARRY_ON)
+		return PUMP_GOES_ON;
+	switch (splices(c, side) ? pump_splice(c, side) : pump_copy(c, side)) {
+	case STEP_NAMED:
+		return PUMP_NAMED;
+	case STEP_BAD:
+		return PUMP_BAD;
+	case STEP_HEARD:
+		return PUMP_HEARD;
+	case STEP_FAILED:
+		return PUMP_FAILED;
+	case STEP_ON:
 		pump_next_turn(c);
-	else if (pump_pending(c, side))
-		conn_watch_room(c, !side);
-	if (!c->settled && !c->judge && c->reads >= PROMOTE_READS && !c->dying) {
-		conn_promote(c);
-		return pump(c, SIDE_CLIENT) && pump(c, SIDE_UPSTREAM); /* what came meanwhile */
+		break;
+	case STEP_WAIT:
+		if (pump_pending(c, side))
+			watch_room(c, !side);
+		break;
 	}
+	if (!c->settled && !c->judge && c->reads >= PROMOTE_READS && !c->dying)
+		return PUMP_SETTLE;
 	return finish(c, side);
 }
 
@@ -543,14 +580,14 @@ enum judge_word pump_first(struct conn *c, bool *ended)
 	struct lane *l = &c->lane[SIDE_CLIENT];
 	enum judge_word word = JUDGE_MORE;
 	size_t n;
-	int r;
+	enum step r;
 
 	*ended = false;
 	while (word == JUDGE_MORE && worth_reading(c, SIDE_CLIENT) && !l->eof) {
 		r = read_some(c, SIDE_CLIENT, &n);
-		if (r == CARRY_WAIT)
+		if (r == STEP_WAIT)
 			break;
-		if (r == CARRY_FAILED || lane_append(l, c->w->scratch, n) != 0) {
+		if (r == STEP_FAILED || lane_append(l, c->place->scratch, n) != 0) {
 			*ended = true;
 			break;
 		}

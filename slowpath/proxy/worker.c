@@ -3,7 +3,6 @@
 #include "slowpath/proxy/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/thread.h"
+#include "slowpath/proxy/account.h"
 #include "slowpath/proxy/conn.h"
+#include "slowpath/proxy/connection.h"
 #include "slowpath/proxy/listen.h"
+#include "slowpath/proxy/pump.h"
 #include "slowpath/report/top.h"
 
 #define ACCEPTS 64 /* in one go, then other events have their turn */
@@ -67,7 +69,7 @@ static bool accept_one(struct listener *l)
 	}
 	if (l->bare)
 		listen_dress(fd);
-	conn_accept(w, fd, (struct sockaddr *)&from);
+	conn_accept(&w->place, fd, (struct sockaddr *)&from);
 	return true;
 }
 
@@ -114,7 +116,7 @@ int worker_listen(struct worker *w, int fd, bool bare)
 	if (!grown || !l)
 		return -ENOMEM;
 	*l = (struct listener){ .w = w, .fd = fd, .bare = bare };
-	l->event = event_new(w->base, fd, EV_READ | EV_PERSIST, on_accept, l);
+	l->event = event_new(w->place.base, fd, EV_READ | EV_PERSIST, on_accept, l);
 	if (!l->event)
 		return -ENOMEM;
 	w->listeners[w->n_listeners++] = TAKE(l);
@@ -141,10 +143,10 @@ static void on_flow_event(void *ctx, const struct flow_event *e)
 	struct worker *w = ctx;
 	struct conn *c;
 
-	if (!flow_is_own(w->shared->fp, w->index, e))
+	if (!flow_is_own(w->place.shared->fp, w->place.index, e))
 		return; /* that connection has ended, and whose the record is now is not ours to
 			   know */
-	c = w->shared->by_flow[ENDPOINT_FLOW(e->endpoint)];
+	c = w->place.shared->by_flow[ENDPOINT_FLOW(e->endpoint)];
 	if (c)
 		conn_event(c, (int)ENDPOINT_SIDE(e->endpoint));
 }
@@ -155,14 +157,14 @@ static void on_ring(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	flow_ring_read(w->shared->fp, w->index, on_flow_event, w);
+	flow_ring_read(w->place.shared->fp, w->place.index, on_flow_event, w);
 }
 
 /* An event that found the ring full is lost; what it was about is in the records. Of a record that
    rests there is nothing to catch up with: what was not written is not told late. */
 static void catch_up(struct worker *w)
 {
-	for (struct conn *c = w->conns; c; c = c->next)
+	for (struct conn *c = w->place.conns; c; c = c->next)
 		if (c->flow != FLOW_NONE)
 			pump_retry(c);
 }
@@ -170,11 +172,11 @@ static void catch_up(struct worker *w)
 static void on_lost_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
-	uint64_t lost = flow_lost(w->shared->fp, w->index);
+	uint64_t lost = flow_lost(w->place.shared->fp, w->place.index);
 
 	(void)fd;
 	(void)what;
-	flow_let_go(w->shared->fp, w->index); /* where no event does */
+	flow_let_go(w->place.shared->fp, w->place.index); /* where no event does */
 	if (lost != w->events_lost) {
 		w->events_lost = lost;
 		catch_up(w);
@@ -182,6 +184,14 @@ static void on_lost_look(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- calls from the main thread ---- */
+
+static void on_left(struct place *p)
+{
+	struct worker *w = (struct worker *)p;
+
+	if (w->draining && !p->conns)
+		event_base_loopbreak(p->base);
+}
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -221,8 +231,8 @@ void worker_drain(struct worker *w, void *arg)
 	accept_queued(w);
 	w->draining = true;
 	close_listeners(w);
-	if (!w->conns)
-		event_base_loopbreak(w->base);
+	if (!w->place.conns)
+		event_base_loopbreak(w->place.base);
 }
 
 void worker_stop(struct worker *w, void *arg)
@@ -230,14 +240,14 @@ void worker_stop(struct worker *w, void *arg)
 	(void)arg;
 	w->draining = true;
 	close_listeners(w);
-	event_base_loopbreak(w->base);
+	event_base_loopbreak(w->place.base);
 }
 
 static void each_conn(struct worker *w, void (*fn)(struct conn *c))
 {
 	struct conn *c, *next;
 
-	for (c = w->conns; c; c = next) {
+	for (c = w->place.conns; c; c = next) {
 		next = c->next;
 		fn(c);
 	}
@@ -246,13 +256,13 @@ static void each_conn(struct worker *w, void (*fn)(struct conn *c))
 /* What was said at run time comes with the same configuration, which the resolver has. */
 void worker_set_policy(struct worker *w, void *arg)
 {
-	struct policy *old = w->policy, *new = policy_ref(arg);
+	struct policy *old = w->place.policy, *new = policy_ref(arg);
 	int err = 0;
 
 	each_conn(w, conn_policy_ends);
-	w->policy = new;
+	w->place.policy = new;
 	if (policy_conf(old) != policy_conf(new))
-		err = resolver_reload(w->resolver, policy_conf(new));
+		err = resolver_reload(w->place.resolver, policy_conf(new));
 	if (err)
 		log_error("reload: the name servers stay as they were: %s", strerror(-err));
 	each_conn(w, conn_policy_changed);
@@ -262,8 +272,7 @@ void worker_set_policy(struct worker *w, void *arg)
 void worker_add_stats(struct worker *w, void *arg)
 {
 	struct stats *sum = arg;
-	const struct stats *s = &w->stats;
-	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
+	const struct stats *s = &w->place.stats;
 	struct resolver_stats dns;
 
 	sum->accepted += s->accepted;
@@ -279,20 +288,11 @@ void worker_add_stats(struct worker *w, void *arg)
 	sum->bytes_down_kernel += s->bytes_down_kernel;
 	sum->bytes_up_user += s->bytes_up_user;
 	sum->bytes_down_user += s->bytes_down_user;
-	for (const struct conn *c = w->conns; c; c = c->next) {
-		conn_bytes(c, all, kernel);
-		sum->open++;
-		sum->pending += c->state == CONN_HELLO;
-		sum->pending_bytes += c->state == CONN_HELLO ? c->lane[SIDE_CLIENT].len : 0;
-		sum->flows_kernel += c->in_map[SIDE_CLIENT];
-		sum->bytes_up_kernel += kernel[SIDE_CLIENT];
-		sum->bytes_down_kernel += kernel[SIDE_UPSTREAM];
-		sum->bytes_up_user += all[SIDE_CLIENT] - kernel[SIDE_CLIENT];
-		sum->bytes_down_user += all[SIDE_UPSTREAM] - kernel[SIDE_UPSTREAM];
-	}
+	for (const struct conn *c = w->place.conns; c; c = c->next)
+		account_add_open(c, sum);
 	histogram_merge(&sum->connect, &s->connect);
 	sum->workers++;
-	resolver_stats(w->resolver, &dns);
+	resolver_stats(w->place.resolver, &dns);
 	sum->dns_asked += dns.asked;
 	sum->dns_cached += dns.cached;
 	sum->dns_failed += dns.failed;
@@ -304,10 +304,10 @@ void worker_add_flows(struct worker *w, void *arg)
 	struct listing *list = arg;
 	struct flow_info info;
 
-	for (const struct conn *c = w->conns; c; c = c->next) {
+	for (const struct conn *c = w->place.conns; c; c = c->next) {
 		if (!listing_wants(list, &c->client.ip, c->name, c->name_len))
 			continue;
-		conn_info(c, &info);
+		account_info(c, &info);
 		if (!listing_add(list, &info))
 			return;
 	}
@@ -315,50 +315,7 @@ void worker_add_flows(struct worker *w, void *arg)
 
 void worker_add_top(struct worker *w, void *arg)
 {
-	top_add(w->top, clock_ms(), arg);
-}
-
-/* ---- for the connections ---- */
-
-int worker_pipe(struct worker *w, int fds[2])
-{
-	if (w->n_pipes) {
-		w->n_pipes--;
-		memcpy(fds, w->pipes[w->n_pipes], sizeof(int[2]));
-		return 0;
-	}
-	if (!files_take_pipe(&w->shared->files))
-		return -EMFILE;
-	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0) {
-		files_give_pipe(&w->shared->files);
-		fds[0] = fds[1] = -1;
-		return -errno;
-	}
-	fcntl(fds[1], F_SETPIPE_SZ, SCRATCH_BYTES); /* smaller is slower, not wrong */
-	return 0;
-}
-
-void worker_pipe_close(struct worker *w, const int fds[2])
-{
-	close(fds[0]);
-	close(fds[1]);
-	files_give_pipe(&w->shared->files);
-}
-
-void worker_pipe_done(struct worker *w, const int fds[2])
-{
-	if (w->n_pipes < SPARE_PIPES) {
-		memcpy(w->pipes[w->n_pipes++], fds, sizeof(int[2]));
-		return;
-	}
-	worker_pipe_close(w, fds);
-}
-
-void worker_conn_gone(struct worker *w)
-{
-	w->shared->open--;
-	if (w->draining && !w->conns)
-		event_base_loopbreak(w->base);
+	top_add(w->place.top, clock_ms(), arg);
 }
 
 /* ---- life ---- */
@@ -388,12 +345,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 /* Only where somebody looks: each tick wakes the machine. */
 static int open_tick(struct worker *w)
 {
-	unsigned ms = w->shared->tick_ms;
+	unsigned ms = w->place.shared->tick_ms;
 	struct timeval every = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
 	if (!ms)
 		return 0;
-	w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, w);
+	w->tick = event_new(w->place.base, -1, EV_PERSIST, on_tick, w);
 	return w->tick && event_add(w->tick, &every) == 0 ? 0 : -ENOMEM;
 }
 
@@ -404,17 +361,17 @@ static int open_events(struct worker *w)
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->wake_fd < 0)
 		return -errno;
-	w->wake = event_new(w->base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
-	w->resume = event_new(w->base, -1, 0, on_resume, w);
+	w->wake = event_new(w->place.base, w->wake_fd, EV_READ | EV_PERSIST, on_wake, w);
+	w->resume = event_new(w->place.base, -1, 0, on_resume, w);
 	if (!w->wake || !w->resume || event_add(w->wake, NULL) != 0)
 		return -ENOMEM;
-	if (poller_open(&w->poller, w->base, conn_poll) != 0 || open_tick(w) != 0)
+	if (poller_open(&w->place.poller, w->place.base, conn_poll) != 0 || open_tick(w) != 0)
 		return -ENOMEM;
-	if (!w->shared->fp)
+	if (!w->place.shared->fp)
 		return 0;
-	w->ring = event_new(w->base, flow_ring_fd(w->shared->fp, w->index), EV_READ | EV_PERSIST,
-			    on_ring, w);
-	w->lost_look = event_new(w->base, -1, EV_PERSIST, on_lost_look, w);
+	w->ring = event_new(w->place.base, flow_ring_fd(w->place.shared->fp, w->place.index),
+			    EV_READ | EV_PERSIST, on_ring, w);
+	w->lost_look = event_new(w->place.base, -1, EV_PERSIST, on_lost_look, w);
 	if (!w->ring || !w->lost_look || event_add(w->ring, NULL) ||
 	    event_add(w->lost_look, &second))
 		return -ENOMEM;
@@ -427,22 +384,24 @@ int worker_open(struct worker *w, unsigned index, struct shared *shared, struct 
 	int r = -ENOMEM;
 
 	memset(w, 0, sizeof(*w));
-	w->index = index;
-	w->shared = shared;
-	w->wake_fd = w->poller.fd = -1;
+	w->place.index = index;
+	w->place.shared = shared;
+	w->place.pipes.files = &shared->files;
+	w->place.left = on_left;
+	w->wake_fd = w->place.poller.fd = -1;
 	w->ended = true;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done, NULL);
 	snprintf(err, err_len, "no memory for a worker");
-	w->scratch = malloc(SCRATCH_BYTES);
-	w->base = new_base();
-	w->top = top_new();
-	if (w->scratch && w->base && w->top)
+	w->place.scratch = malloc(SCRATCH_BYTES);
+	w->place.base = new_base();
+	w->place.top = top_new();
+	if (w->place.scratch && w->place.base && w->place.top)
 		r = open_events(w);
 	if (r == 0) {
-		w->policy = policy_ref(policy);
-		w->resolver = resolver_new(w->base, policy_conf(policy), err, err_len);
-		r = w->resolver ? 0 : -EINVAL;
+		w->place.policy = policy_ref(policy);
+		w->place.resolver = resolver_new(w->place.base, policy_conf(policy), err, err_len);
+		r = w->place.resolver ? 0 : -EINVAL;
 	}
 	if (r)
 		worker_close(w);
@@ -453,9 +412,9 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 
-	event_base_dispatch(w->base);
-	while (w->conns)
-		conn_stop(w->conns);
+	event_base_dispatch(w->place.base);
+	while (w->place.conns)
+		conn_stop(w->place.conns);
 	w->seen_ms = WORKER_ENDED;
 	pthread_mutex_lock(&w->lock);
 	w->ended = true;
@@ -497,27 +456,24 @@ void worker_close(struct worker *w)
 {
 	worker_join(w);
 	close_listeners(w);
-	if (w->resolver)
-		resolver_free(w->resolver);
+	if (w->place.resolver)
+		resolver_free(w->place.resolver);
 	free_event(w->wake);
 	free_event(w->resume);
 	free_event(w->tick);
 	free_event(w->ring);
 	free_event(w->lost_look);
-	if (w->base) /* for what evdns has to say of cancelled questions, which frees them */
-		event_base_loop(w->base, EVLOOP_NONBLOCK);
-	poller_close(&w->poller);
+	if (w->place.base) /* for what evdns has to say of cancelled questions, which frees them */
+		event_base_loop(w->place.base, EVLOOP_NONBLOCK);
+	poller_close(&w->place.poller);
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
-	while (w->n_pipes) {
-		w->n_pipes--;
-		worker_pipe_close(w, w->pipes[w->n_pipes]);
-	}
-	if (w->base)
-		event_base_free(w->base);
-	policy_unref(w->policy);
-	free(w->scratch);
-	top_free(w->top);
+	pipes_close(&w->place.pipes);
+	if (w->place.base)
+		event_base_free(w->place.base);
+	policy_unref(w->place.policy);
+	free(w->place.scratch);
+	top_free(w->place.top);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->done);
 }

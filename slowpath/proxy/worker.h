@@ -12,37 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "conf/conf.h"
-#include "fastpath/kernel/fastpath.h"
-#include "fastpath/kernel/records.h"
-#include "fastpath/policy/policy.h"
-#include "slowpath/address/clients.h"
-#include "slowpath/dns/resolver.h"
-#include "slowpath/proxy/files.h"
-#include "slowpath/proxy/poll.h"
-#include "slowpath/report/access_log.h"
+#include "slowpath/proxy/place.h"
 #include "slowpath/report/listing.h"
-#include "slowpath/report/report.h"
 
-#define SCRATCH_BYTES (256 * 1024) /* one read, and one pipe's worth */
-#define SPARE_PIPES 64
 #define WORKER_ENDED UINT64_MAX /* in seen_ms: its loop has ended, and is not stuck */
-
-struct conn;
-struct top;
-
-/* What all workers share. */
-struct shared {
-	const struct conf *start; /* the configuration at start: [sluice] and listeners hold */
-	struct fastpath *fp;	  /* NULL: user space only */
-	struct access_log *log;
-	struct clients *clients; /* open connections by client address */
-	_Atomic uint64_t open;	 /* of all workers */
-	struct files files;
-	struct conn **by_flow; /* by record number; each used by the worker that has the
-				      record, and by nobody else */
-	unsigned tick_ms;      /* how often a worker says that it lives; 0: nobody asks */
-};
 
 struct listener {
 	struct worker *w;
@@ -52,12 +25,7 @@ struct listener {
 };
 
 struct worker {
-	unsigned index;
-	struct shared *shared;
-	struct policy *policy; /* a reference */
-	struct event_base *base;
-	struct resolver *resolver;
-	struct poller poller; /* the sockets of the connections */
+	struct place place; /* first: a place is its worker */
 	pthread_t thread;
 
 	struct listener **listeners;
@@ -77,13 +45,6 @@ struct worker {
 	void *call_arg;
 	bool ended; /* the loop has ended, calls are void */
 	bool started;
-
-	struct conn *conns; /* all of them, doubly linked */
-	struct stats stats; /* ended connections; open ones are added when asked */
-	struct top *top;    /* who is denied most */
-	uint8_t *scratch;   /* SCRATCH_BYTES */
-	int pipes[SPARE_PIPES][2];
-	unsigned n_pipes;
 };
 
 /* 0, or -errno and a line in err. */
@@ -112,11 +73,5 @@ void worker_set_policy(struct worker *w, void *arg); /* arg: struct policy */
 void worker_add_stats(struct worker *w, void *arg);  /* arg: struct stats, added to */
 void worker_add_flows(struct worker *w, void *arg);  /* arg: struct listing */
 void worker_add_top(struct worker *w, void *arg);    /* arg: struct top_sum */
-
-/* For conn.c: */
-int worker_pipe(struct worker *w, int fds[2]); /* an empty pipe; 0 or -errno: copy then */
-void worker_pipe_done(struct worker *w, const int fds[2]);  /* it is empty again */
-void worker_pipe_close(struct worker *w, const int fds[2]); /* it is not */
-void worker_conn_gone(struct worker *w);
 
 #endif

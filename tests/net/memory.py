@@ -5,7 +5,7 @@ import re
 
 KIB, MIB = 1 << 10, 1 << 20
 
-# Constants of the daemon (slowpath/proxy/pump.c, slowpath/proxy/worker.h).
+# Constants of the daemon (slowpath/proxy/pump.c, place.h and pipes.h).
 SCRATCH_BYTES = 256 * KIB
 READ_MAX = SCRATCH_BYTES
 PIPE_SLOT = 4 * KIB  # bytes of a pipe that one slot stands for
