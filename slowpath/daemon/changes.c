@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What is said at run time: sluicectl allow, deny, revoke. A change is kept first, if it is to be
 // kept at all, then put in force; if either fails, neither happened.
+#include "slowpath/daemon/changes.h"
+
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -14,6 +16,7 @@
 #include "common/log.h"
 #include "conf/value.h"
 #include "slowpath/daemon/change_file.h"
+#include "slowpath/daemon/force.h"
 #include "slowpath/daemon/server.h"
 #include "slowpath/report/json.h"
 #include "slowpath/report/tail.h"
@@ -51,28 +54,11 @@ static int keep(const struct daemon *d, const struct policy_change *at, size_t n
 	return change_file_write(path_of(d), at, n, err, ERR_LEN);
 }
 
-/* What the kernel took before it was found wrong is taken back. */
-static int put_in_kernel(struct daemon *d, const struct policy *p, char *err)
-{
-	char other[ERR_LEN];
-	int r = d->shared.fp ? fastpath_load_changes(d->shared.fp, p, err, ERR_LEN) : 0;
-
-	if (r && fastpath_load_changes(d->shared.fp, d->policy, other, ERR_LEN) != 0)
-		log_error("%s", other);
-	return r;
-}
-
 static int put_in_force(struct daemon *d, char *err)
 {
 	struct policy *p = changes_added(d, d->policy, err);
-	int r = p ? put_in_kernel(d, p, err) : -ENOMEM;
 
-	if (r) {
-		policy_unref(p);
-		return r;
-	}
-	reload_set_policy(d, p);
-	return 0;
+	return p ? force_changes(d, p, err) : -ENOMEM;
 }
 
 /* Makes `at` the list, whose owner we become, without keeping it. On failure it is the old one. */

@@ -19,9 +19,14 @@
 #include "common/log.h"
 #include "common/privilege.h"
 #include "slowpath/address/own.h"
+#include "slowpath/daemon/changes.h"
+#include "slowpath/daemon/force.h"
 #include "slowpath/daemon/handover.h"
 #include "slowpath/daemon/notify.h"
+#include "slowpath/daemon/reload.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/daemon/snapshot.h"
+#include "slowpath/daemon/verbs.h"
 #include "slowpath/judge/stream.h"
 #include "slowpath/proxy/conn.h"
 #include "slowpath/report/access_log.h"
@@ -399,18 +404,8 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());
 	if (!r)
-		daemon_tell_ready(d);
+		force_tell_ready(d);
 	return r;
-}
-
-void daemon_tell_ready(const struct daemon *d)
-{
-	char status[128];
-
-	snprintf(status, sizeof(status), "serving, fastpath %s, %zu rules, %zu names",
-		 d->shared.fp ? "on" : "off", policy_rules(d->policy), policy_names(d->policy));
-	if (!d->stopping)
-		notify_ready(status);
 }
 
 static int start(struct daemon *d, char *err)

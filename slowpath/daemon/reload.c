@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // From sluice.ini to a policy in force, at start and again whenever it is asked for. Lists may be
 // large: what takes time is done on a thread of its own, and the main one only switches.
+#include "slowpath/daemon/reload.h"
+
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -14,6 +16,8 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/thread.h"
+#include "slowpath/daemon/changes.h"
+#include "slowpath/daemon/force.h"
 #include "slowpath/daemon/notify.h"
 #include "slowpath/daemon/progress.h"
 #include "slowpath/daemon/server.h"
@@ -172,21 +176,11 @@ static void start_load(struct loader *l)
 	l->running = err == 0;
 	if (err) {
 		finish_with_error(l, strerror(-err));
-		daemon_tell_ready(l->d);
+		force_tell_ready(l->d);
 	}
 }
 
 /* ---- in force ---- */
-
-void reload_set_policy(struct daemon *d, struct policy *p)
-{
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_call(&d->workers[i], worker_set_policy, p);
-	if (policy_inherit_hits(p, d->policy) != 0)
-		log_warn("no memory: rules are counted from now on");
-	policy_unref(d->policy);
-	d->policy = p;
-}
 
 /* What was said at run time while the files were read is put in here. */
 static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
@@ -195,13 +189,10 @@ static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
 
 	if (!p)
 		return false;
-	if (d->shared.fp && fastpath_switch(d->shared.fp, p, err, ERR_LEN) != 0) {
-		policy_unref(p);
+	if (force_policy(d, p, err) != 0)
 		return false;
-	}
-	warn_of_restart(d->shared.start, policy_conf(p));
-	reload_set_policy(d, p);
-	watch_follow(d->watch, policy_conf(p));
+	warn_of_restart(d->shared.start, policy_conf(d->policy));
+	watch_follow(d->watch, policy_conf(d->policy));
 	d->loaded = time(NULL);
 	return true;
 }
@@ -236,7 +227,7 @@ static void on_loaded(evutil_socket_t fd, short what, void *arg)
 		tell(&l->now, true, "");
 	}
 	policy_unref(read);
-	daemon_tell_ready(l->d);
+	force_tell_ready(l->d);
 	if (l->again)
 		start_load(l);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the files share that steer the whole: daemon.c (start, signals, end), reload.c (from the
- * file to a policy in force), changes.c (what is said at run time) and verbs.c (what sluicectl
- * asks). All of it belongs to the main thread.
+ * The daemon's state, for the files that steer the whole. All of it belongs to the main thread.
+ * They call one way: daemon.c (start, signals, end) and verbs.c (what sluicectl asks) above
+ * reload.c (from the file to a policy), that above changes.c (what is said at run time), and that
+ * above force.c (the policy in force).
  */
 #ifndef SLUICE_SLOWPATH_DAEMON_SERVER_H
 #define SLUICE_SLOWPATH_DAEMON_SERVER_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <time.h>
 
 #include "slowpath/control/control.h"
@@ -22,7 +22,6 @@
 
 struct changes;
 struct loader;
-struct waiters;
 
 struct daemon {
 	const char *conf_path, *version;
@@ -52,71 +51,10 @@ struct daemon {
 	bool reload_failed; /* the last one */
 };
 
-/* ---- daemon.c ---- */
-
 /* To who has found us before that, and would have us change what is in force. */
 #define DAEMON_HANDED_OVER "another sluiced has taken over: say it again, to that one"
 
 /* No more connections; ends when the open ones have, or their time is over. */
 void daemon_drain(struct daemon *d);
-/* Tells the service manager that we serve, and what. */
-void daemon_tell_ready(const struct daemon *d);
-
-/* ---- reload.c ---- */
-
-/* The file and all it names, compiled. NULL and a line in err (ERR_LEN). Any thread. */
-struct policy *reload_read(const char *path, char *err);
-/* The same, and a terminal at stderr is told how far it is. */
-struct policy *reload_read_shown(const char *path, char *err);
-
-int reload_open(struct daemon *d);   /* 0 or -errno */
-void reload_close(struct daemon *d); /* waits for a load that is running */
-
-/* One who waits for a load; the caller's, and in use until done or reload_forget(). */
-struct reload_waiter {
-	void (*done)(struct reload_waiter *w, bool ok, const char *text);
-	TAILQ_ENTRY(reload_waiter) link;
-	struct waiters *list; /* that it is in; NULL: none */
-};
-
-/*
- * Reads everything again, on a thread of its own, and puts it in force; the log tells how it went.
- * w->done (w may be NULL) is called on the main thread, later, when the policy that was read after
- * the asking is in force, or with a line that says why the old one stays. One load runs at a time;
- * those who ask while one runs share the next.
- */
-void reload_ask(struct daemon *d, struct reload_waiter *w);
-void reload_forget(struct reload_waiter *w);
-enum control_result reload_verb(struct daemon *d, struct control_call *call);
-
-/* Gives p, a reference that is taken over, to everybody. It is in force in the kernel already. */
-void reload_set_policy(struct daemon *d, struct policy *p);
-
-/* ---- changes.c: what is said at run time ---- */
-
-int changes_open(struct daemon *d, char *err); /* 0 or -errno and a line; reads what was kept */
-void changes_close(struct daemon *d);
-/* Reads again what the process before has kept meanwhile. 0, or -errno and a line. */
-int changes_catch_up(struct daemon *d, char *err);
-/* p with the changes of now in place of its own, a new reference; NULL and a line in err. */
-struct policy *changes_added(const struct daemon *d, const struct policy *p, char *err);
-enum control_result changes_verb_allow(struct daemon *d, struct control_call *call);
-enum control_result changes_verb_deny(struct daemon *d, struct control_call *call);
-enum control_result changes_verb_revoke(struct daemon *d, struct control_call *call);
-enum control_result changes_verb_list(struct daemon *d, struct control_call *call);
-
-/* ---- snapshot.c ---- */
-
-void snapshot_stats(struct daemon *d, struct stats *s);
-void snapshot_status(const struct daemon *d, struct status *s);
-/* The hits of the policy's rules: how many, and an array to be freed, or NULL. */
-size_t snapshot_rules(const struct daemon *d, struct rule_hits **out);
-/* A metrics_writer; arg is the struct daemon. */
-void snapshot_metrics(void *arg, struct evbuffer *out);
-
-/* ---- verbs.c ---- */
-
-/* The control socket's handler; arg is the struct daemon. */
-enum control_result verbs_request(void *arg, struct control_call *call);
 
 #endif

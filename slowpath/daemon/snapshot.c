@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The counters of the whole, gathered from the workers, the kernel and the policy, as they are now.
+#include "slowpath/daemon/snapshot.h"
+
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What sluicectl may ask of the daemon, one function a verb. Their text and JSON are report.c's.
+#include "slowpath/daemon/verbs.h"
+
 #include <errno.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
@@ -8,10 +10,13 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "slowpath/daemon/changes.h"
 #include "slowpath/daemon/explain.h"
 #include "slowpath/daemon/handover.h"
 #include "slowpath/daemon/notify.h"
+#include "slowpath/daemon/reload.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/daemon/snapshot.h"
 #include "slowpath/proxy/conn.h"
 #include "slowpath/report/access_log.h"
 #include "slowpath/report/listing.h"

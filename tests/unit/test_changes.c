@@ -6,7 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "slowpath/daemon/changes.h"
+#include "slowpath/daemon/reload.h"
 #include "slowpath/daemon/server.h"
+#include "slowpath/daemon/verbs.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
 
