@@ -18,6 +18,7 @@
 
 #include "common/cleanup.h"
 #include "slowpath/control/control.h"
+#include "slowpath/control/verb_table.h"
 
 #ifndef DEFAULT_CONTROL
 #define DEFAULT_CONTROL "/run/sluice/control.sock"
@@ -26,39 +27,7 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-#define PATIENCE_S 60		       /* without a byte */
-#define CHANGE_PATIENCE_S 600	       /* for what reads every list, or waits behind that */
-#define MOST_WORDS (CONTROL_WORDS - 2) /* behind the verb and -j */
-
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
-
-static const struct verb {
-	const char *name;
-	int least, most; /* words behind it */
-	int patience_s;	 /* 0: without end */
-	const char *synopsis, *help;
-} verbs[] = {
-	{ "status", 0, 0, PATIENCE_S, "status",
-	  "version, uptime, which path is in use, the policy in force" },
-	{ "stats", 0, 0, PATIENCE_S, "stats", "counters since start" },
-	{ "flows", 0, MOST_WORDS, PATIENCE_S,
-	  "flows [client ADDRESS|NETWORK] [name NAME] [sort WORD] [limit N]",
-	  "open connections; sort by up, down, bytes, age, client or name" },
-	{ "explain", 2, 2, PATIENCE_S, "explain CLIENT NAME[:PORT]",
-	  "what would be decided, and by which entry" },
-	{ "top", 0, 2, PATIENCE_S, "top [names|clients] [N]",
-	  "who was denied most in the last 30 to 60 minutes" },
-	{ "tail", 0, MOST_WORDS, 0, "tail [denied] [client ADDRESS|NETWORK] [name NAME]",
-	  "what happens, as it happens, until interrupted" },
-	{ "reload", 0, 0, CHANGE_PATIENCE_S, "reload",
-	  "read the configuration and put it in force" },
-	{ "allow", 1, 3, CHANGE_PATIENCE_S, "allow NAME [for TIME]", "allow a name from now on" },
-	{ "deny", 1, 3, CHANGE_PATIENCE_S, "deny NAME [for TIME]", "deny a name from now on" },
-	{ "revoke", 1, 1, CHANGE_PATIENCE_S, "revoke NAME", "take such a change back" },
-	{ "changes", 0, 0, PATIENCE_S, "changes", "those in force" },
-};
-
-#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
 static void usage(FILE *f)
 {
@@ -69,16 +38,9 @@ static void usage(FILE *f)
 	      "  -h         print this\n"
 	      "verbs:\n",
 	      f);
-	for (size_t i = 0; i < VERBS; i++)
-		fprintf(f, "  %s\n      %s\n", verbs[i].synopsis, verbs[i].help);
-}
-
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < VERBS; i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
+	for (const struct verb *v = verbs; v->name; v++)
+		if (v->help)
+			fprintf(f, "  %s\n      %s\n", v->usage, v->help);
 }
 
 /* A word of the protocol: printable, without a space. */
@@ -191,7 +153,7 @@ static int ask(const char *path, const char *line, const struct verb *verb)
 			absent ? "sluiced is not running" : strerror(-fd));
 		return absent ? EXIT_NOT_RUNNING : EXIT_FAILED;
 	}
-	if (verb->patience_s == 0)
+	if (verb->patience_s == VERB_ENDLESS)
 		signal(SIGINT, on_interrupt);
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line)) {
 		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(errno));
@@ -201,7 +163,7 @@ static int ask(const char *path, const char *line, const struct verb *verb)
 	if (!in)
 		return EXIT_FAILED;
 	(void)TAKE_FD(fd);
-	return copy_answer(in, verb->patience_s == 0);
+	return copy_answer(in, verb->patience_s == VERB_ENDLESS);
 }
 
 static int bad_usage(const char *what, const char *word)
@@ -218,11 +180,11 @@ static int run(const char *path, bool json, int argc, char **argv)
 
 	if (argc == 0)
 		return bad_usage("no verb", "");
-	verb = find_verb(argv[0]);
-	if (!verb)
+	verb = verbs_find(argv[0]);
+	if (!verb || !verb->help)
 		return bad_usage("no such verb: ", argv[0]);
-	if (argc - 1 < verb->least || argc - 1 > verb->most)
-		return bad_usage("usage: ", verb->synopsis);
+	if (!verbs_takes(verb, argc - 1))
+		return bad_usage("usage: ", verb->usage);
 	if (!make_line(line, sizeof(line), json, argc, argv))
 		return bad_usage("bad argument for ", verb->name);
 	return ask(path, line, verb);

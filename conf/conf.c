@@ -137,13 +137,13 @@ static int open_rule(struct reading *g, const char *name, size_t *index)
 		return conf_no_memory(&g->r);
 	}
 	*index = c->n_rules++;
-	at[*index] = (struct conf_rule){ .name = copy, .enforce = true };
+	at[*index] = (struct conf_rule){ .name = copy };
 	g->base = &at[*index];
 	g->r.entries = 0;
 	return 0;
 }
 
-static int open_base(struct reading *g, const char *name, size_t *index)
+static int open_named(struct reading *g, const char *name, size_t *index)
 {
 	switch (g->id) {
 	case SECTION_LISTENER:
@@ -153,9 +153,18 @@ static int open_base(struct reading *g, const char *name, size_t *index)
 	case SECTION_RULE:
 		return open_rule(g, name, index);
 	default:
+		abort();
+	}
+}
+
+/* Sections without a name have theirs from begin(). */
+static int open_base(struct reading *g, const char *name, size_t *index)
+{
+	if (!conf_sections[g->id].named) {
 		g->base = g->r.conf;
 		return 0;
 	}
+	return open_named(g, name, index) ?: keys_defaults(&g->r, g->id, g->base);
 }
 
 static bool has_seen(const struct reading *g, const char *key)
@@ -196,8 +205,8 @@ static int close_section(struct reading *g)
 		err = conf_fail(&g->r, "group '%s' has no networks", group->name);
 	if (g->id == SECTION_RULE)
 		err = check_rule(g, g->base);
-	if (g->id == SECTION_METRICS && keys_default_metrics(g->r.conf) != 0)
-		err = conf_no_memory(&g->r);
+	if (g->id == SECTION_METRICS)
+		err = keys_default_metrics(&g->r);
 	if (!err)
 		g->r.line = line;
 	return err;
@@ -442,6 +451,7 @@ static int begin(struct reading *g, const char *path)
 	struct conf *c = g->r.conf;
 	const char *slash = strrchr(path, '/');
 	size_t index;
+	int err = 0;
 
 	g->id = SECTION_COUNT;
 	g->r.folder = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
@@ -457,7 +467,10 @@ static int begin(struct reading *g, const char *path)
 	if (!c->text)
 		return -ENOMEM;
 	g->r.text_room = 4096;
-	return keys_defaults(c) ?: open_group(g, "all", &index);
+	for (unsigned id = 0; !err && id < SECTION_COUNT; id++)
+		if (!conf_sections[id].named)
+			err = keys_defaults(&g->r, id, c);
+	return err ?: open_group(g, "all", &index);
 }
 
 static void end(struct reading *g)

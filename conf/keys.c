@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What may stand in sluice.ini, one line a key, and how each kind of value gets into struct
-// conf. Defaults are those of the manual page.
+// What may stand in sluice.ini, one row a key with its range and default, and how each kind of
+// value gets into struct conf. tests/unit/test_manual holds the manual and sluice.ini to the table.
 #include "conf/keys.h"
 
 #include <errno.h>
@@ -191,9 +191,9 @@ static int set_mark(struct conf_reader *r, const struct key *k, void *field, con
 {
 	if (value_number(value, true, field) != 0)
 		return conf_fail(r,
-				 "%s must be a number from 0 to 4294967295, or hex from 0x0 to "
-				 "0xffffffff, not '%s'",
-				 k->name, value);
+				 "%s must be a number from %u to %u, or hex from 0x%x to 0x%x, "
+				 "not '%s'",
+				 k->name, k->min, k->max, k->min, k->max, value);
 	return 0;
 }
 
@@ -265,6 +265,9 @@ int keys_default_page(struct conf_reader *r)
 
 	if (c->deny_page_text)
 		return 0;
+	err = replace(r, &c->deny_page, strdup(CONF_DENY_PAGE));
+	if (err)
+		return err;
 	err = read_page(c->deny_page, &c->deny_page_text);
 	if (err == -ENOENT)
 		return use_builtin(r);
@@ -325,17 +328,10 @@ static int set_metrics(struct conf_reader *r, const struct key *k, void *field, 
 	return conf_each(r, value, add_metrics, field);
 }
 
-int keys_default_metrics(struct conf *c)
+int keys_default_metrics(struct conf_reader *r)
 {
-	struct conf_metrics *m = &c->metrics;
-
-	if (m->n)
-		return 0;
-	m->at = malloc(sizeof(*m->at));
-	if (!m->at)
-		return -ENOMEM;
-	m->n = 1;
-	return value_address(METRICS_ADDRESS, m->at);
+	return r->conf->metrics.n ? 0 :
+				    conf_each(r, METRICS_ADDRESS, add_metrics, &r->conf->metrics);
 }
 
 static int parse_net(struct conf_reader *r, const char *item, struct cidr *out)
@@ -549,88 +545,88 @@ const struct section conf_sections[SECTION_COUNT] = {
 
 /* clang-format off */
 const struct key conf_keys[KEY_COUNT] = {
-	{ SECTION_SLUICE, "user", set_text, IN(user), .empty = true },
-	{ SECTION_SLUICE, "workers", set_workers, IN(workers), .min = 1, .max = WORKERS_MAX },
-	{ SECTION_SLUICE, "fastpath", set_enum, IN(fastpath), .words = words_fastpath },
-	{ SECTION_SLUICE, "max_connections", set_number, IN(max_connections),
+	{ SECTION_SLUICE, "user", set_text, IN(user), .preset = "sluice", .empty = true },
+	{ SECTION_SLUICE, "workers", set_workers, IN(workers), .preset = "auto",
+	  .min = 1, .max = WORKERS_MAX },
+	{ SECTION_SLUICE, "fastpath", set_enum, IN(fastpath), .preset = "auto",
+	  .words = words_fastpath },
+	{ SECTION_SLUICE, "max_connections", set_number, IN(max_connections), .preset = "65536",
 	  .min = 1, .max = CONNECTIONS_MAX },
-	{ SECTION_SLUICE, "max_per_client", set_number, IN(max_per_client),
+	{ SECTION_SLUICE, "max_per_client", set_number, IN(max_per_client), .preset = "8192",
 	  .min = 1, .max = CONNECTIONS_MAX },
-	{ SECTION_SLUICE, "client_prefix6", set_number, IN(client_prefix6), .min = 32, .max = 128 },
-	{ SECTION_SLUICE, "access_log", set_log, IN(access_log) },
-	{ SECTION_SLUICE, "log_format", set_enum, IN(log_format), .words = words_log_format },
-	{ SECTION_SLUICE, "control", set_output, IN(control), .max = CONTROL_MAX },
-	{ SECTION_SLUICE, "pin", set_output, IN(pin), .empty = true },
-	{ SECTION_SLUICE, "mark", set_mark, IN(mark) },
+	{ SECTION_SLUICE, "client_prefix6", set_number, IN(client_prefix6), .preset = "64",
+	  .min = 32, .max = 128 },
+	{ SECTION_SLUICE, "access_log", set_log, IN(access_log),
+	  .preset = "/var/log/sluice/access.log" },
+	{ SECTION_SLUICE, "log_format", set_enum, IN(log_format), .preset = "squid",
+	  .words = words_log_format },
+	{ SECTION_SLUICE, "control", set_output, IN(control), .preset = "/run/sluice/control.sock",
+	  .max = CONTROL_MAX },
+	{ SECTION_SLUICE, "pin", set_output, IN(pin), .preset = "/sys/fs/bpf/sluice",
+	  .empty = true },
+	{ SECTION_SLUICE, "mark", set_mark, IN(mark), .preset = "0", .max = UINT32_MAX },
 
-	{ SECTION_LISTENER, "mode", set_mode, WHOLE, .words = words_mode },
+	{ SECTION_LISTENER, "mode", set_mode, WHOLE, .preset = "intercept", .words = words_mode },
 	{ SECTION_LISTENER, "address", set_listen, WHOLE, LIST },
 
-	{ SECTION_TIMEOUTS, "hello", set_duration, IN(hello_ms), TIME(1) },
-	{ SECTION_TIMEOUTS, "connect", set_duration, IN(connect_ms), TIME(1) },
-	{ SECTION_TIMEOUTS, "idle", set_duration, IN(idle_ms), TIME(1) },
-	{ SECTION_TIMEOUTS, "drain", set_duration, IN(drain_ms), TIME(0) },
+	{ SECTION_TIMEOUTS, "hello", set_duration, IN(hello_ms), .preset = "5s", TIME(1) },
+	{ SECTION_TIMEOUTS, "connect", set_duration, IN(connect_ms), .preset = "10s", TIME(1) },
+	{ SECTION_TIMEOUTS, "idle", set_duration, IN(idle_ms), .preset = "1h", TIME(1) },
+	{ SECTION_TIMEOUTS, "drain", set_duration, IN(drain_ms), .preset = "30s", TIME(0) },
 
-	{ SECTION_POLICY, "default", set_flag, IN(default_allow), .words = words_allow },
-	{ SECTION_POLICY, "enforce", set_flag, IN(enforce), .words = value_yes_no },
-	{ SECTION_POLICY, "reload_closes_denied", set_flag, IN(reload_closes_denied),
+	{ SECTION_POLICY, "default", set_flag, IN(default_allow), .preset = "deny",
+	  .words = words_allow },
+	{ SECTION_POLICY, "enforce", set_flag, IN(enforce), .preset = "yes",
 	  .words = value_yes_no },
-	{ SECTION_POLICY, "changes", set_output, IN(changes), .empty = true },
-	{ SECTION_POLICY, "destination", set_enum, IN(destination), .words = words_destination },
+	{ SECTION_POLICY, "reload_closes_denied", set_flag, IN(reload_closes_denied), .preset = "no",
+	  .words = value_yes_no },
+	{ SECTION_POLICY, "changes", set_output, IN(changes), .preset = "", .empty = true },
+	{ SECTION_POLICY, "destination", set_enum, IN(destination), .preset = "named",
+	  .words = words_destination },
 	{ SECTION_POLICY, "private_networks", set_nets, IN(private_networks), LIST },
 	{ SECTION_POLICY, "own_addresses", set_nets, IN(own_addresses), LIST },
 	{ SECTION_POLICY, "nat64_prefixes", set_nat64, IN(nat64_prefixes), LIST },
-	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .words = words_deny_tls },
-	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .empty = true },
-	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .words = value_yes_no },
+	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .preset = "alert",
+	  .words = words_deny_tls },
+	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .preset = CONF_DENY_PAGE, .late = true,
+	  .empty = true },
+	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .preset = "no",
+	  .words = value_yes_no },
 
-	{ SECTION_TLS, "no_sni", set_flag, IN(no_sni_allow), .words = words_allow },
-	{ SECTION_TLS, "min_version", set_version, IN(min_version), .words = words_version },
+	{ SECTION_TLS, "no_sni", set_flag, IN(no_sni_allow), .preset = "deny",
+	  .words = words_allow },
+	{ SECTION_TLS, "min_version", set_version, IN(min_version), .preset = "1.2",
+	  .words = words_version },
 
-	{ SECTION_HTTP, "no_host", set_flag, IN(no_host_allow), .words = words_allow },
+	{ SECTION_HTTP, "no_host", set_flag, IN(no_host_allow), .preset = "deny",
+	  .words = words_allow },
 
 	{ SECTION_RESOLVER, "nameservers", set_servers, IN(nameservers), LIST },
-	{ SECTION_RESOLVER, "hosts", set_input, IN(hosts), .empty = true },
+	{ SECTION_RESOLVER, "hosts", set_input, IN(hosts), .preset = "/etc/hosts", .empty = true },
 
-	{ SECTION_METRICS, "address", set_metrics, IN(metrics), .list = true },
+	{ SECTION_METRICS, "address", set_metrics, IN(metrics), .preset = METRICS_ADDRESS, .late = true,
+	  .list = true },
 
 	{ SECTION_CLIENTS, "networks", set_members, WHOLE, LIST },
 
-	{ SECTION_RULE, "clients", set_clients, WHOLE, LIST },
+	{ SECTION_RULE, "clients", set_clients, WHOLE, .preset = "all", .late = true, LIST },
 	{ SECTION_RULE, "allow", set_allow, WHOLE, LIST },
 	{ SECTION_RULE, "deny", set_deny, WHOLE, LIST },
 	{ SECTION_RULE, "ports", set_ports, WHOLE, LIST },
-	{ SECTION_RULE, "enforce", set_rule_enforce, WHOLE, .words = value_yes_no },
+	{ SECTION_RULE, "enforce", set_rule_enforce, WHOLE, .preset = "yes",
+	  .words = value_yes_no },
 };
 /* clang-format on */
 
 /* set_enum() stores through an int. */
 _Static_assert(sizeof(enum conf_fastpath) == sizeof(int), "enum");
 
-int keys_defaults(struct conf *c)
+int keys_defaults(struct conf_reader *r, unsigned section, void *base)
 {
-	c->user = strdup("sluice");
-	c->fastpath = FASTPATH_AUTO;
-	c->max_connections = 65536;
-	c->max_per_client = 8192;
-	c->client_prefix6 = 64;
-	c->access_log = strdup("/var/log/sluice/access.log");
-	c->log_format = LOG_SQUID;
-	c->control = strdup("/run/sluice/control.sock");
-	c->pin = strdup("/sys/fs/bpf/sluice");
-	c->hello_ms = 5000;
-	c->connect_ms = 10000;
-	c->idle_ms = 3600000;
-	c->drain_ms = 30000;
-	c->enforce = true;
-	c->destination = DESTINATION_NAMED;
-	c->deny_tls = DENY_TLS_ALERT;
-	c->changes = strdup("");
-	c->deny_page = strdup(CONF_DENY_PAGE);
-	c->min_version = 0x0303;
-	c->hosts = strdup("/etc/hosts");
-	return c->user && c->access_log && c->control && c->pin && c->changes && c->deny_page &&
-			       c->hosts ?
-		       0 :
-		       -ENOMEM;
+	int err = 0;
+
+	for (const struct key *k = conf_keys; !err && k < conf_keys + KEY_COUNT; k++)
+		if (k->section == section && k->preset && !k->late)
+			err = k->set(r, k, (char *)base + k->field, k->preset);
+	return err;
 }

@@ -37,20 +37,22 @@ struct key {
 	unsigned section;
 	const char *name;
 	int (*set)(struct conf_reader *r, const struct key *k, void *field, const char *value);
-	size_t field;		  /* offset */
+	size_t field;	    /* offset */
+	const char *preset; /* the default, as it would stand in the file; NULL: there is none */
 	const struct word *words; /* what may be said */
 	unsigned min, max;
 	bool list;  /* may be repeated, to add to it */
 	bool empty; /* may be empty */
+	bool late;  /* the preset waits for the end of the section or file: it may not be needed */
 };
 
 #define KEY_COUNT 40
 extern const struct key conf_keys[KEY_COUNT];
 
-/* Fills in what the file need not say. 0 or -ENOMEM. */
-int keys_defaults(struct conf *c);
-/* A [metrics] section has ended: where it listens if it does not say. 0 or -ENOMEM. */
-int keys_default_metrics(struct conf *c);
+/* Sets the presets of a section, but for late ones. 0, or an error after conf_fail(). */
+int keys_defaults(struct conf_reader *r, unsigned section, void *base);
+/* A [metrics] section has ended: where it listens if it does not say. 0, or an error likewise. */
+int keys_default_metrics(struct conf_reader *r);
 /* The page behind deny_page if no key named one. 0, or an error after conf_fail(). */
 int keys_default_page(struct conf_reader *r);
 

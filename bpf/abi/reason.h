@@ -6,30 +6,36 @@
 #ifndef SLUICE_BPF_ABI_REASON_H
 #define SLUICE_BPF_ABI_REASON_H
 
-/* The one word of the access log (slowpath/report/log_line.c). The number is an index of the
- * counters. */
-enum {
-	REASON_OK = 0,
-	REASON_POLICY,
-	REASON_NO_SNI,
-	REASON_BAD_NAME,
-	REASON_BAD_TLS,
-	REASON_TLS_VERSION,
-	REASON_NOT_TLS,
-	REASON_BAD_HTTP,
-	REASON_NO_HOST,
-	REASON_NAME_CHANGED,
-	REASON_UNRESOLVED,
-	REASON_BAD_DESTINATION,
-	REASON_HELLO_TIMEOUT,
-	REASON_LIMIT,
-	REASON_LOOP,
-	REASON_UPSTREAM_REFUSED,
-	REASON_UPSTREAM_TIMEOUT,
-	REASON_UPSTREAM_RESET,
-	REASON_UNTRACKED,
-	REASON_COUNT
-};
+/*
+ * X(REASON_ what, the one word of the access log, the counters and the deny page). The number is an
+ * index of the counters. A new one goes to the end.
+ */
+#define REASONS(X)                                                                                 \
+	X(OK, "ok")                                                                                \
+	X(POLICY, "policy")                                                                        \
+	X(NO_SNI, "no_sni")                                                                        \
+	X(BAD_NAME, "bad_name")                                                                    \
+	X(BAD_TLS, "bad_tls")                                                                      \
+	X(TLS_VERSION, "tls_version")                                                              \
+	X(NOT_TLS, "not_tls")                                                                      \
+	X(BAD_HTTP, "bad_http")                                                                    \
+	X(NO_HOST, "no_host")                                                                      \
+	X(NAME_CHANGED, "name_changed")                                                            \
+	X(UNRESOLVED, "unresolved")                                                                \
+	X(BAD_DESTINATION, "bad_destination")                                                      \
+	X(HELLO_TIMEOUT, "hello_timeout")                                                          \
+	X(LIMIT, "limit")                                                                          \
+	X(LOOP, "loop")                                                                            \
+	X(UPSTREAM_REFUSED, "upstream_refused")                                                    \
+	X(UPSTREAM_TIMEOUT, "upstream_timeout")                                                    \
+	X(UPSTREAM_RESET, "upstream_reset")                                                        \
+	X(UNTRACKED, "untracked")
+
+#define REASON(name_, word_) REASON_##name_,
+
+enum { REASONS(REASON) REASON_COUNT };
+
+#undef REASON
 
 enum { PROTO_NONE = 0, PROTO_TLS = 1, PROTO_HTTP = 2 };
 

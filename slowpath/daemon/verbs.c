@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What sluicectl may ask of the daemon, one function a verb. Their text and JSON are report.c's.
+// What sluicectl may ask of the daemon, one function a verb. Which there are says
+// slowpath/control/verb_table.h; their text and JSON are report.c's.
 #include "slowpath/daemon/verbs.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "slowpath/control/verb_table.h"
 #include "slowpath/daemon/changes.h"
 #include "slowpath/daemon/explain.h"
 #include "slowpath/daemon/handover.h"
@@ -181,42 +183,23 @@ static enum control_result verb_handed_over(struct daemon *d, struct control_cal
 	return CONTROL_OK;
 }
 
-static const struct verb {
-	const char *name;
-	int least, most; /* words, with the verb */
-	enum control_result (*run)(struct daemon *d, struct control_call *call);
-	const char *usage;
-} verbs[] = {
-	{ "status", 1, 1, verb_status, "status" },
-	{ "stats", 1, 1, verb_stats, "stats" },
-	{ "flows", 1, CONTROL_WORDS, verb_flows,
-	  "flows [client ADDRESS|NETWORK] [name NAME] [sort WORD] [limit N]" },
-	{ "explain", 3, 3, verb_explain, "explain CLIENT NAME[:PORT]" },
-	{ "top", 1, CONTROL_WORDS, verb_top, "top [names|clients] [N]" },
-	{ "tail", 1, CONTROL_WORDS, verb_tail,
-	  "tail [denied] [client ADDRESS|NETWORK] [name NAME]" },
-	{ "reload", 1, 1, reload_verb, "reload" },
-	{ "allow", 2, 4, changes_verb_allow, "allow NAME [for TIME]" },
-	{ "deny", 2, 4, changes_verb_deny, "deny NAME [for TIME]" },
-	{ "revoke", 2, 2, changes_verb_revoke, "revoke NAME" },
-	{ "changes", 1, 1, changes_verb_list, "changes" },
-	/* what sluiced -r says, not sluicectl */
-	{ "handover", 2, 2, verb_handover, "handover VERSION" },
-	{ "handed-over", 2, 2, verb_handed_over, "handed-over VERSION" },
-};
+#define RUN(function_, ...) function_,
+
+/* By the place of the verb in its table. */
+static enum control_result (*const run[])(struct daemon *d,
+					  struct control_call *call) = { VERBS(RUN) };
 
 enum control_result verbs_request(void *arg, struct control_call *call)
 {
-	const char *name = call->argv[0];
+	const struct verb *verb = verbs_find(call->argv[0]);
 
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
-		if (strcmp(name, verbs[i].name) != 0)
-			continue;
-		if (call->argc >= verbs[i].least && call->argc <= verbs[i].most)
-			return verbs[i].run(arg, call);
-		evbuffer_add_printf(call->out, "usage: %s", verbs[i].usage);
+	if (!verb) {
+		evbuffer_add_printf(call->out, "unknown verb '%s'", call->argv[0]);
 		return CONTROL_ERROR;
 	}
-	evbuffer_add_printf(call->out, "unknown verb '%s'", name);
-	return CONTROL_ERROR;
+	if (!verbs_takes(verb, call->argc - 1)) {
+		evbuffer_add_printf(call->out, "usage: %s", verb->usage);
+		return CONTROL_ERROR;
+	}
+	return run[verb - verbs](arg, call);
 }

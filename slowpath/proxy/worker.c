@@ -272,26 +272,11 @@ void worker_set_policy(struct worker *w, void *arg)
 void worker_add_stats(struct worker *w, void *arg)
 {
 	struct stats *sum = arg;
-	const struct stats *s = &w->place.stats;
 	struct resolver_stats dns;
 
-	sum->accepted += s->accepted;
-	sum->ended += s->ended;
-	sum->allowed += s->allowed;
-	sum->denied += s->denied;
-	sum->reported += s->reported;
-	for (int i = 0; i < REASON_COUNT; i++)
-		sum->reasons[i] += s->reasons[i];
-	sum->verdicts_kernel += s->verdicts_kernel;
-	sum->verdicts_user += s->verdicts_user;
-	sum->bytes_up_kernel += s->bytes_up_kernel;
-	sum->bytes_down_kernel += s->bytes_down_kernel;
-	sum->bytes_up_user += s->bytes_up_user;
-	sum->bytes_down_user += s->bytes_down_user;
+	stats_add(sum, &w->place.stats);
 	for (const struct conn *c = w->place.conns; c; c = c->next)
 		account_add_open(c, sum);
-	histogram_merge(&sum->connect, &s->connect);
-	sum->workers++;
 	resolver_stats(w->place.resolver, &dns);
 	sum->dns_asked += dns.asked;
 	sum->dns_cached += dns.cached;

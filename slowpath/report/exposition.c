@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One table for what is a single number, one function for each metric with labels.
+// What is a single number comes from the table of stats.h, in its order; one function for each
+// metric with labels.
 #include "slowpath/report/exposition.h"
 
 #include <event2/buffer.h>
@@ -8,44 +9,7 @@
 
 #include "slowpath/report/log_line.h"
 
-#define COUNTER "counter"
-#define GAUGE "gauge"
-
-static const struct {
-	const char *name, *type, *help;
-	size_t at;
-} numbers[] = {
-	{ "sluice_connections_accepted_total", COUNTER, "Connections taken from listeners.",
-	  offsetof(struct stats, accepted) },
-	{ "sluice_connections_open", GAUGE, "Connections that are open.",
-	  offsetof(struct stats, open) },
-	{ "sluice_connections_pending", GAUGE, "Open connections without a verdict.",
-	  offsetof(struct stats, pending) },
-	{ "sluice_connections_pending_bytes", GAUGE,
-	  "What connections without a verdict have said.", offsetof(struct stats, pending_bytes) },
-	{ "sluice_connections_kernel", GAUGE, "Open connections that are in the kernel path.",
-	  offsetof(struct stats, flows_kernel) },
-	{ "sluice_flow_records_used", GAUGE, "Records of the kernel path lent to connections.",
-	  offsetof(struct stats, records_used) },
-	{ "sluice_events_lost_total", COUNTER,
-	  "Messages of the kernel program that found the ring full.",
-	  offsetof(struct stats, events_lost) },
-	{ "sluice_overlaps_total", COUNTER,
-	  "Retransmissions whose beginning was cut off as it had come before.",
-	  offsetof(struct stats, overlaps) },
-	{ "sluice_log_lines_lost_total", COUNTER, "Lines of the access log that were lost.",
-	  offsetof(struct stats, log_lost) },
-	{ "sluice_messages_lost_total", COUNTER, "Messages to standard error that were lost.",
-	  offsetof(struct stats, messages_lost) },
-	{ "sluice_dns_queries_total", COUNTER, "Names asked of the name servers.",
-	  offsetof(struct stats, dns_asked) },
-	{ "sluice_dns_cached_total", COUNTER, "Names answered from the cache.",
-	  offsetof(struct stats, dns_cached) },
-	{ "sluice_dns_failed_total", COUNTER, "Names that the name servers had no answer for.",
-	  offsetof(struct stats, dns_failed) },
-	{ "sluice_dns_given_up_total", COUNTER, "Names that made way for others or found no place.",
-	  offsetof(struct stats, dns_given_up) },
-};
+static const char counter[] = "counter", gauge[] = "gauge";
 
 /* ---- the format ---- */
 
@@ -91,63 +55,43 @@ static void labelled(struct evbuffer *out, const char *name, const char *key, co
 
 static void add_numbers(const struct exposition *x, struct evbuffer *out)
 {
-	uint64_t value;
+	for (const struct stats_counter *c = stats_counters; c->key; c++)
+		if (c->metric && !c->labels[0])
+			number(out, c->metric, c->type, c->help, stats_value(&x->stats, c));
+}
 
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		memcpy(&value, (const char *)&x->stats + numbers[i].at, sizeof(value));
-		number(out, numbers[i].name, numbers[i].type, numbers[i].help, value);
+/* The counters that are one metric, with their labels. */
+static void add_family(const struct exposition *x, const char *metric, struct evbuffer *out)
+{
+	bool first = true;
+
+	for (const struct stats_counter *c = stats_counters; c->key; c++) {
+		if (!c->metric || strcmp(c->metric, metric) != 0)
+			continue;
+		if (first)
+			family(out, metric, c->type, c->help);
+		evbuffer_add_printf(out, "%s{%s} %" PRIu64 "\n", metric, c->labels,
+				    stats_value(&x->stats, c));
+		first = false;
 	}
 }
 
 static void add_reasons(struct evbuffer *out, const char *name, const char *help, unsigned first,
 			const uint64_t reasons[])
 {
-	family(out, name, COUNTER, help);
+	family(out, name, counter, help);
 	for (unsigned i = first; i < REASON_COUNT; i++)
 		labelled(out, name, "reason", reason_word(i), reasons[i]);
 }
 
-static void add_verdicts(const struct exposition *x, struct evbuffer *out)
+static void add_flights(const struct exposition *x, struct evbuffer *out)
 {
-	static const char judged[] = "sluice_connections_judged_total";
-	static const char verdicts[] = "sluice_verdicts_total";
-	static const char kernel[] = "sluice_kernel_flights_total";
-	const struct stats *s = &x->stats;
+	static const char name[] = "sluice_kernel_flights_total";
 
-	family(out, judged, COUNTER, "Connections that have ended, by verdict.");
-	labelled(out, judged, "verdict", "allow", s->allowed);
-	labelled(out, judged, "verdict", "deny", s->denied);
-	labelled(out, judged, "verdict", "report", s->reported);
-	family(out, verdicts, COUNTER, "Verdicts on new connections, by who gave them.");
-	labelled(out, verdicts, "path", "kernel", s->verdicts_kernel);
-	labelled(out, verdicts, "path", "user", s->verdicts_user);
-	family(out, kernel, COUNTER, "First flights the kernel program saw, by what it said.");
-	labelled(out, kernel, "verdict", "allow", x->kernel[STAT_ALLOWED]);
-	labelled(out, kernel, "verdict", "deny", x->kernel[STAT_DENIED]);
-	labelled(out, kernel, "verdict", "look", x->kernel[STAT_LOOKED]);
-}
-
-static void add_bytes(const struct stats *s, struct evbuffer *out)
-{
-	static const char name[] = "sluice_bytes_total";
-	const struct {
-		const char *path, *direction;
-		uint64_t bytes;
-	} rows[] = {
-		{ "kernel", "up", s->bytes_up_kernel },
-		{ "kernel", "down", s->bytes_down_kernel },
-		{ "user", "up", s->bytes_up_user },
-		{ "user", "down", s->bytes_down_user },
-	};
-
-	family(out, name, COUNTER, "Bytes carried, by who carried them and where to.");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		evbuffer_add_printf(out, "%s{", name);
-		label(out, "path", rows[i].path);
-		evbuffer_add(out, ",", 1);
-		label(out, "direction", rows[i].direction);
-		evbuffer_add_printf(out, "} %" PRIu64 "\n", rows[i].bytes);
-	}
+	family(out, name, counter, "First flights the kernel program saw, by what it said.");
+	labelled(out, name, "verdict", "allow", x->kernel[STAT_ALLOWED]);
+	labelled(out, name, "verdict", "deny", x->kernel[STAT_DENIED]);
+	labelled(out, name, "verdict", "look", x->kernel[STAT_LOOKED]);
 }
 
 static void add_rules(const struct exposition *x, struct evbuffer *out)
@@ -155,12 +99,12 @@ static void add_rules(const struct exposition *x, struct evbuffer *out)
 	static const char name[] = "sluice_rule_hits_total";
 	uint64_t never = 0;
 
-	family(out, name, COUNTER, "How often a rule, or the default, has decided.");
+	family(out, name, counter, "How often a rule, or the default, has decided.");
 	for (size_t i = 0; i < x->n_rules; i++) {
 		labelled(out, name, "rule", x->rules[i].name, x->rules[i].hits);
 		never += x->rules[i].is_rule && x->rules[i].hits == 0;
 	}
-	number(out, "sluice_rules_never_hit", GAUGE, "Rules that have not decided anything.",
+	number(out, "sluice_rules_never_hit", gauge, "Rules that have not decided anything.",
 	       never);
 }
 
@@ -183,11 +127,11 @@ static void add_build(const struct status *s, struct evbuffer *out)
 {
 	static const char build[] = "sluice_build_info";
 
-	family(out, build, GAUGE, "The version, as a label.");
+	family(out, build, gauge, "The version, as a label.");
 	labelled(out, build, "version", s->version, 1);
-	number(out, "sluice_uptime_seconds", GAUGE, "Time since the start.", s->uptime_s);
-	number(out, "sluice_workers", GAUGE, "Event loops.", s->workers);
-	number(out, "sluice_fastpath_enabled", GAUGE, "1 if the kernel path is in use.",
+	number(out, "sluice_uptime_seconds", gauge, "Time since the start.", s->uptime_s);
+	number(out, "sluice_workers", gauge, "Event loops.", s->workers);
+	number(out, "sluice_fastpath_enabled", gauge, "1 if the kernel path is in use.",
 	       strcmp(s->fastpath, "on") == 0);
 }
 
@@ -196,33 +140,33 @@ static void add_policy(const struct exposition *x, struct evbuffer *out)
 	static const char reloads[] = "sluice_reloads_total";
 	const struct status *s = &x->status;
 
-	number(out, "sluice_policy_enforced", GAUGE, "0 if what would be denied is let through.",
+	number(out, "sluice_policy_enforced", gauge, "0 if what would be denied is let through.",
 	       s->enforce);
-	number(out, "sluice_policy_serial", GAUGE, "Which of the policies read since the start.",
+	number(out, "sluice_policy_serial", gauge, "Which of the policies read since the start.",
 	       x->serial);
-	number(out, "sluice_policy_loaded_timestamp_seconds", GAUGE,
+	number(out, "sluice_policy_loaded_timestamp_seconds", gauge,
 	       "When the policy in force was put in force.", s->loaded_at);
-	number(out, "sluice_policy_rules", GAUGE, "Rules of the policy in force.", s->rules);
-	number(out, "sluice_policy_names", GAUGE, "Names of the policy in force.", s->names);
-	number(out, "sluice_policy_changes", GAUGE, "Entries made at run time.", x->changes);
-	family(out, reloads, COUNTER, "Reloads, by what became of them.");
+	number(out, "sluice_policy_rules", gauge, "Rules of the policy in force.", s->rules);
+	number(out, "sluice_policy_names", gauge, "Names of the policy in force.", s->names);
+	number(out, "sluice_policy_changes", gauge, "Entries made at run time.", x->changes);
+	family(out, reloads, counter, "Reloads, by what became of them.");
 	labelled(out, reloads, "result", "success", x->reloads - x->reloads_failed);
 	labelled(out, reloads, "result", "failure", x->reloads_failed);
-	number(out, "sluice_reload_last_successful", GAUGE, "0 if the last reload failed.",
+	number(out, "sluice_reload_last_successful", gauge, "0 if the last reload failed.",
 	       !x->reload_failed);
-	number(out, "sluice_reload_last_success_timestamp_seconds", GAUGE,
+	number(out, "sluice_reload_last_success_timestamp_seconds", gauge,
 	       "When a configuration was last read without an error.", s->loaded_at);
 }
 
 static void add_use(struct evbuffer *out, const char *name, const char *help, int64_t value)
 {
 	if (value >= 0)
-		number(out, name, GAUGE, help, (uint64_t)value);
+		number(out, name, gauge, help, (uint64_t)value);
 }
 
 static void add_process(const struct exposition *x, struct evbuffer *out)
 {
-	number(out, "process_start_time_seconds", GAUGE, "When the process started.",
+	number(out, "process_start_time_seconds", gauge, "When the process started.",
 	       x->started_at);
 	add_use(out, "process_open_fds", "Open file descriptors.", x->use.open_fds);
 	add_use(out, "process_max_fds", "How many may be open.", x->use.max_fds);
@@ -237,14 +181,16 @@ void exposition_write(const struct exposition *x, struct evbuffer *out)
 	add_numbers(x, out);
 	add_reasons(out, "sluice_connections_ended_total",
 		    "Connections that have ended, by reason.", REASON_OK, x->stats.reasons);
-	add_verdicts(x, out);
+	add_family(x, METRIC_JUDGED, out);
+	add_family(x, METRIC_VERDICTS, out);
+	add_flights(x, out);
 	add_reasons(out, "sluice_kernel_denials_total", "Denials by the kernel program, by reason.",
 		    REASON_OK + 1, x->kernel);
-	number(out, "sluice_kernel_no_scratch_total", COUNTER,
+	number(out, "sluice_kernel_no_scratch_total", counter,
 	       "First flights not judged as every scratch was taken.", x->kernel[STAT_NO_SCRATCH]);
-	number(out, "sluice_kernel_no_flow_total", COUNTER, "Data on sockets that had no record.",
+	number(out, "sluice_kernel_no_flow_total", counter, "Data on sockets that had no record.",
 	       x->kernel[STAT_NO_FLOW]);
-	add_bytes(&x->stats, out);
+	add_family(x, METRIC_BYTES, out);
 	add_connect(&x->stats.connect, out);
 	add_rules(x, out);
 	add_process(x, out);

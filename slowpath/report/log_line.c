@@ -11,27 +11,9 @@
 
 #define TARGET_TEXT (NAME_BUF * 3 + ADDRESS_TEXT)
 
-static const char *const words[REASON_COUNT] = {
-	[REASON_OK] = "ok",
-	[REASON_POLICY] = "policy",
-	[REASON_NO_SNI] = "no_sni",
-	[REASON_BAD_NAME] = "bad_name",
-	[REASON_BAD_TLS] = "bad_tls",
-	[REASON_TLS_VERSION] = "tls_version",
-	[REASON_NOT_TLS] = "not_tls",
-	[REASON_BAD_HTTP] = "bad_http",
-	[REASON_NO_HOST] = "no_host",
-	[REASON_NAME_CHANGED] = "name_changed",
-	[REASON_UNRESOLVED] = "unresolved",
-	[REASON_BAD_DESTINATION] = "bad_destination",
-	[REASON_HELLO_TIMEOUT] = "hello_timeout",
-	[REASON_LIMIT] = "limit",
-	[REASON_LOOP] = "loop",
-	[REASON_UPSTREAM_REFUSED] = "upstream_refused",
-	[REASON_UPSTREAM_TIMEOUT] = "upstream_timeout",
-	[REASON_UPSTREAM_RESET] = "upstream_reset",
-	[REASON_UNTRACKED] = "untracked",
-};
+#define WORD(name_, word_) word_,
+
+static const char *const words[REASON_COUNT] = { REASONS(WORD) };
 
 const char *reason_word(unsigned reason)
 {

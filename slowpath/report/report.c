@@ -18,46 +18,6 @@
 #define WHERE_LEN 1024
 #define REPORT_LEN 8192 /* more than status, stats or one flow can need */
 
-static const struct {
-	const char *key;
-	size_t at;
-} counters[] = {
-	{ "accepted", offsetof(struct stats, accepted) },
-	{ "ended", offsetof(struct stats, ended) },
-	{ "open", offsetof(struct stats, open) },
-	{ "pending", offsetof(struct stats, pending) },
-	{ "pending_bytes", offsetof(struct stats, pending_bytes) },
-	{ "allowed", offsetof(struct stats, allowed) },
-	{ "denied", offsetof(struct stats, denied) },
-	{ "reported", offsetof(struct stats, reported) },
-	{ "verdicts_kernel", offsetof(struct stats, verdicts_kernel) },
-	{ "verdicts_user", offsetof(struct stats, verdicts_user) },
-	{ "bytes_up_kernel", offsetof(struct stats, bytes_up_kernel) },
-	{ "bytes_down_kernel", offsetof(struct stats, bytes_down_kernel) },
-	{ "bytes_up_user", offsetof(struct stats, bytes_up_user) },
-	{ "bytes_down_user", offsetof(struct stats, bytes_down_user) },
-	{ "flows_kernel", offsetof(struct stats, flows_kernel) },
-	{ "records_used", offsetof(struct stats, records_used) },
-	{ "events_lost", offsetof(struct stats, events_lost) },
-	{ "overlaps", offsetof(struct stats, overlaps) },
-	{ "log_lost", offsetof(struct stats, log_lost) },
-	{ "messages_lost", offsetof(struct stats, messages_lost) },
-	{ "dns_asked", offsetof(struct stats, dns_asked) },
-	{ "dns_cached", offsetof(struct stats, dns_cached) },
-	{ "dns_failed", offsetof(struct stats, dns_failed) },
-	{ "dns_given_up", offsetof(struct stats, dns_given_up) },
-};
-
-#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
-
-static uint64_t counter(const struct stats *s, size_t i)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)s + counters[i].at, sizeof(value));
-	return value;
-}
-
 static void add_json(struct json *j, struct evbuffer *out)
 {
 	evbuffer_add(out, j->buf, json_done(j));
@@ -113,8 +73,8 @@ static void stats_json(const struct stats *s, const struct rule_hits *rules, siz
 
 	json_init(&j, buf, sizeof(buf));
 	json_open(&j, NULL, '{');
-	for (size_t i = 0; i < COUNTERS; i++)
-		json_number(&j, counters[i].key, counter(s, i));
+	for (const struct stats_counter *c = stats_counters; c->key; c++)
+		json_number(&j, c->key, stats_value(s, c));
 	json_open(&j, "reasons", '{');
 	for (unsigned i = 0; i < REASON_COUNT; i++)
 		json_number(&j, reason_word(i), s->reasons[i]);
@@ -153,8 +113,8 @@ void report_stats(const struct stats *s, const struct rule_hits *rules, size_t n
 		stats_json(s, rules, n_rules, out);
 		return;
 	}
-	for (size_t i = 0; i < COUNTERS; i++)
-		evbuffer_add_printf(out, "%s=%" PRIu64 "\n", counters[i].key, counter(s, i));
+	for (const struct stats_counter *c = stats_counters; c->key; c++)
+		evbuffer_add_printf(out, "%s=%" PRIu64 "\n", c->key, stats_value(s, c));
 	for (unsigned i = 0; i < REASON_COUNT; i++)
 		evbuffer_add_printf(out, "reason.%s=%" PRIu64 "\n", reason_word(i), s->reasons[i]);
 	connect_text(&s->connect, out);

@@ -12,28 +12,11 @@
 
 #include "bpf/abi/flow.h"
 #include "slowpath/address/address.h"
-#include "slowpath/report/histogram.h"
+#include "slowpath/report/stats.h"
 
 struct evbuffer;
 struct top_question;
 struct top_sum;
-
-/* Counters of all workers and the kernel program, since start. */
-struct stats {
-	uint64_t accepted, ended, open;
-	uint64_t pending, pending_bytes;    /* open, without a verdict yet; what they have said */
-	uint64_t allowed, denied, reported; /* reported: let through by enforce = no */
-	uint64_t reasons[REASON_COUNT];	    /* ended connections and denials, by reason */
-	uint64_t verdicts_kernel, verdicts_user;
-	uint64_t bytes_up_kernel, bytes_down_kernel; /* of flows ended and open */
-	uint64_t bytes_up_user, bytes_down_user;
-	uint64_t flows_kernel; /* open flows whose sockets are in the map */
-	uint64_t records_used; /* flow records lent to connections */
-	uint64_t events_lost, overlaps, log_lost, messages_lost;
-	uint64_t dns_asked, dns_cached, dns_failed, dns_given_up;
-	struct histogram connect; /* from the verdict to the established upstream connection */
-	unsigned workers;	  /* that have added theirs */
-};
 
 /* How often a rule has decided; `default` and `runtime` are among them, and are no rules. */
 struct rule_hits {

@@ -16,31 +16,22 @@ PORT = 9465
 TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 METRICS = {"metrics.address": [f"127.0.0.1:{PORT}", f"[::1]:{PORT}", "10.77.2.1:8050",
                                "[fd77:2::1]:8050"]}
-SIMPLE = {  # key of stats: metric and labels
-    "accepted": ("sluice_connections_accepted_total",),
-    "open": ("sluice_connections_open",),
-    "pending": ("sluice_connections_pending",),
-    "pending_bytes": ("sluice_connections_pending_bytes",),
-    "allowed": ("sluice_connections_judged_total", "verdict", "allow"),
-    "denied": ("sluice_connections_judged_total", "verdict", "deny"),
-    "reported": ("sluice_connections_judged_total", "verdict", "report"),
-    "verdicts_kernel": ("sluice_verdicts_total", "path", "kernel"),
-    "verdicts_user": ("sluice_verdicts_total", "path", "user"),
-    "bytes_up_kernel": ("sluice_bytes_total", "path", "kernel", "direction", "up"),
-    "bytes_down_kernel": ("sluice_bytes_total", "path", "kernel", "direction", "down"),
-    "bytes_up_user": ("sluice_bytes_total", "path", "user", "direction", "up"),
-    "bytes_down_user": ("sluice_bytes_total", "path", "user", "direction", "down"),
-    "flows_kernel": ("sluice_connections_kernel",),
-    "records_used": ("sluice_flow_records_used",),
-    "events_lost": ("sluice_events_lost_total",),
-    "overlaps": ("sluice_overlaps_total",),
-    "log_lost": ("sluice_log_lines_lost_total",),
-    "messages_lost": ("sluice_messages_lost_total",),
-    "dns_asked": ("sluice_dns_queries_total",),
-    "dns_cached": ("sluice_dns_cached_total",),
-    "dns_failed": ("sluice_dns_failed_total",),
-    "dns_given_up": ("sluice_dns_given_up_total",),
-}
+
+
+def counters():
+    """The table of slowpath/report/stats.h: key of stats to metric, None for none, and labels."""
+    with open(os.path.join(TREE, "slowpath", "report", "stats.h"), encoding="utf-8") as f:
+        text = re.sub(r"\s*\\\n\s*", " ", f.read())
+    names = dict(re.findall(r'#define (METRIC_\w+) "(\w+)"', text))
+    shared = {word: names[name] for word, name in
+              re.findall(r"#define (\w+) (?:COUNTER|GAUGE)\((METRIC_\w+),", text)}
+    rows = re.findall(r'X\((\w+), (?:(\w+)|(?:COUNTER|GAUGE)\( ?"(\w+)",[^)]*\)), '
+                      r'"((?:[^"\\]|\\.)*)"\)', text)
+    assert len(rows) == len(re.findall(r" X\(\w+,", text)) > 20, rows
+    table = {}
+    for key, word, name, labels in rows:
+        table[key] = (name or shared.get(word), tuple(re.findall(r'(\w+)=\\"(\w+)\\"', labels)))
+    return table
 
 
 def talk(t, data, port=PORT):
@@ -74,8 +65,9 @@ def order(t, line):
 def samples_of(stats):
     """The samples that `sluicectl -j stats` announces."""
     want = {}
-    for key, (name, *labels) in SIMPLE.items():
-        want[name, tuple(sorted(zip(labels[::2], labels[1::2])))] = stats[key]
+    for key, (name, labels) in counters().items():
+        if name:
+            want[name, tuple(sorted(labels))] = stats[key]
     for label, name, values in (("reason", "sluice_connections_ended_total", stats["reasons"]),
                                 ("rule", "sluice_rule_hits_total", stats["rules"]),
                                 ("le", "sluice_verdict_to_connect_seconds_bucket",
@@ -116,7 +108,7 @@ def scrape_equals_the_stats(t):
     except AssertionError as e:
         raise AssertionError(f"{e}: {last}") from e
     stats, text = t.sluice.stats(), text_of_stats(t)
-    assert set(SIMPLE) | {"ended", "reasons", "connect", "rules", "rules_never_hit"} == set(stats)
+    assert set(counters()) | {"reasons", "connect", "rules", "rules_never_hit"} == set(stats)
     for key, value in stats.items():
         if not isinstance(value, (dict, list)):
             assert text[key] == str(value), key

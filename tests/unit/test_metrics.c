@@ -164,6 +164,45 @@ static void test_exposition(void)
 	free(text);
 }
 
+/* Each counter, with a value of its own, is in all three texts; and is added like the others. */
+static void test_counters(void)
+{
+	struct rule_hits rule = { .name = "default" };
+	struct exposition x = { .status = { .version = "", .fastpath = "off" },
+				.rules = &rule,
+				.n_rules = 1 };
+	struct stats half = { .workers = 0 };
+	char *text, *json, *metrics, line[256];
+	uint64_t value = 1000;
+
+	for (const struct stats_counter *c = stats_counters; c->key; c++)
+		*(uint64_t *)((char *)&half + c->at) = value++;
+	stats_add(&x.stats, &half);
+	stats_add(&x.stats, &half);
+	CHECK(x.stats.workers == 2);
+	text = reported(&x.stats, &rule, 1, false);
+	json = reported(&x.stats, &rule, 1, true);
+	metrics = exposed(&x);
+	value = 1000;
+	for (const struct stats_counter *c = stats_counters; c->key; c++, value++) {
+		CHECK(stats_value(&x.stats, c) == 2 * value);
+		snprintf(line, sizeof(line), "%s=%u", c->key, 2 * (unsigned)value);
+		CHECK(has_line(text, line));
+		snprintf(line, sizeof(line), "\"%s\":%u,", c->key, 2 * (unsigned)value);
+		CHECK(count(json, line) == 1);
+		if (!c->metric)
+			continue;
+		snprintf(line, sizeof(line), c->labels[0] ? "%s{%s} %u" : "%s%s %u", c->metric,
+			 c->labels, 2 * (unsigned)value);
+		CHECK(has_line(metrics, line));
+		snprintf(line, sizeof(line), "# TYPE %s %s", c->metric, c->type);
+		CHECK(has_line(metrics, line) && count(metrics, line) == 1);
+	}
+	free(text);
+	free(json);
+	free(metrics);
+}
+
 static void test_many_rules(void)
 {
 	char(*names)[64] = calloc(MANY, sizeof(*names));
@@ -492,6 +531,7 @@ int main(void)
 	before = descriptors();
 	test_histogram();
 	test_exposition();
+	test_counters();
 	test_many_rules();
 	test_listener();
 	CHECK(descriptors() == before);
