@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Networks of both families in one form. The one thing to know: IPv4 lives inside IPv6 here,
-// so an IPv6 network shorter than /96 must be kept from holding all of IPv4 (`::/0`).
+// Networks of both families in one form. Here IPv4 lives inside IPv6, so an IPv6 network shorter
+// than /96 (`::/0`) must be kept from holding all of IPv4.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -70,7 +70,7 @@ int cidr_parse_loose(const char *text, struct cidr *out)
 	return 0;
 }
 
-/* With host bits the address is not the network's, and someone meant something else. */
+/* An address with host bits is not the network's: whoever wrote it meant something else. */
 int cidr_parse(const char *text, struct cidr *out)
 {
 	struct cidr c, full;
