@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One binary search for each prefix length in use: some dozen steps with ten thousand
-// networks, once a connection.
+// One binary search for each prefix length in use: some dozen steps with ten thousand networks,
+// once per connection.
 #include "fastpath/policy/prefix.h"
 
 #include <errno.h>
@@ -79,7 +79,7 @@ static const struct prefix *find_length(const struct prefix_table *t, const uint
 	for (high = low; high < end; high++)
 		if (memcmp(t->at[high].cidr.addr, wanted.addr, sizeof(wanted.addr)) != 0)
 			break;
-	/* cidr_has() knows more than the bits */
+	/* cidr_has() checks more than the bits */
 	if (low == high || !cidr_has(&wanted, addr))
 		return NULL;
 	*n = high - low;
