@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A hash of the clients that have a connection open; an entry goes with its last one, so it is
-// never larger than max_connections.
+// A hash of the clients that have a connection open. An entry goes when its last connection does,
+// so the hash is never larger than max_connections.
 #include "slowpath/address/clients.h"
 
 #include <pthread.h>
