@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evdns reads a hosts file only for evdns_getaddrinfo(), which knows no TTL; so it is read
-// here. A sorted array: it is read seldom and asked often.
+// evdns uses a hosts file only in evdns_getaddrinfo(), which has no TTL, so the file is read here.
+// It is kept as a sorted array, because it is read seldom and queried often.
 #include "slowpath/dns/hosts.h"
 
 #include <arpa/inet.h>
@@ -28,7 +28,7 @@ struct hosts {
 	char *path;
 	bool looked;
 	uint64_t looked_ms;
-	struct stat seen; /* as it was when it was read; st_ino 0: not there */
+	struct stat seen; /* the file as it was when read; st_ino 0: not there */
 	struct host *at;
 	size_t n, room;
 };

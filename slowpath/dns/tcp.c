@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A question, a connection, an answer. The answer is read with the bounded reader; whatever
-// is short, or is not an answer to what was asked, is the server's failure.
+// One question, one connection, one answer. The answer is read with the bounded reader; one that is
+// too short, or does not answer the question, counts as the server's failure.
 #include "slowpath/dns/tcp.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ struct dns_tcp {
 	void *arg;
 	uint16_t type;
 	size_t query_len;
-	uint8_t query[QUERY_LEN]; /* with the length before it */
+	uint8_t query[QUERY_LEN]; /* preceded by its length */
 };
 
 struct answer {
@@ -46,7 +46,7 @@ static void put_u16(uint8_t *p, unsigned value)
 	p[1] = (uint8_t)value;
 }
 
-/* The name in labels at out; its length, or 0 if it is none. */
+/* Writes the name to out as labels. Returns their length, or 0 if it is not a name. */
 static size_t put_name(uint8_t *out, const char *name)
 {
 	size_t n = 0;
@@ -85,7 +85,7 @@ static bool make_query(struct dns_tcp *t, const char *name)
 	return true;
 }
 
-/* A name in an answer: its end is found, what it says is not asked. */
+/* Skips a name in an answer: only where it ends matters. */
 static void skip_name(struct rd *r)
 {
 	for (;;) {
@@ -203,7 +203,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	finish(arg, what & BEV_EVENT_TIMEOUT ? -ETIMEDOUT : -EIO, &none);
 }
 
-/* false: it cannot be begun. */
+/* false: the connection cannot be started. */
 static bool begin(struct dns_tcp *t, struct event_base *base, const struct sockaddr *server,
 		  socklen_t len, unsigned timeout_ms)
 {
