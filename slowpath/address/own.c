@@ -56,7 +56,7 @@ static struct {
 	unsigned asked;	 /* which of the questions it is answering */
 	bool again;	 /* what it is answering is already out of date, so ask again */
 	bool whole;	 /* at least one answer has been complete */
-	uint32_t serial; /* of the question */
+	uint32_t serial; /* of the current question */
 	uint8_t messages[MESSAGES_LEN] __attribute__((aligned(NLMSG_ALIGNTO)));
 } own = { .lock = PTHREAD_RWLOCK_INITIALIZER, .fd = -1 };
 

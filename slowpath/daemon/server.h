@@ -37,7 +37,7 @@ struct daemon {
 	struct event *deadline;
 	struct control *control;
 	struct loader *loader;
-	struct changes *changes; /* said at run time */
+	struct changes *changes; /* entries made at run time */
 	struct watch *watch;
 	char fastpath_reason[ERR_LEN];
 	struct passed passed; /* sockets that were open before us, until they are assigned */

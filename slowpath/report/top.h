@@ -8,11 +8,11 @@
  *
  * What that guarantees, of N denials in one summary:
  *   - true count <= count <= true count + over, and over <= N / TOP_ENTRIES;
- *   - whoever has more than N / TOP_ENTRIES is among the entries. A client that asks for thousands
- *     of names can push out rare ones, never those.
- * Adding summaries (of workers, of two windows) keeps the first guarantee, with the sum of all N: a
- * key that has no counter in a full summary is taken to have had the smallest count there (Agarwal
- * et al., "Mergeable summaries", PODS 2012).
+ *   - every key with more than N / TOP_ENTRIES is among the entries. A client that asks for
+ * thousands of names can push out rare ones, never those. Adding summaries (of workers, of two
+ * windows) keeps the first guarantee, with the sum of all N: a key that has no counter in a full
+ * summary is taken to have had the smallest count there (Agarwal et al., "Mergeable summaries",
+ * PODS 2012).
  *
  * Two windows of TOP_WINDOW_MS change places, and both are shown: 30 to 60 minutes.
  *
