@@ -20,12 +20,23 @@ static bool is_v4(const uint8_t addr[16])
 	return memcmp(addr, v4_prefix, V4_OFFSET) == 0;
 }
 
-/* The bits of byte i that belong to a prefix. */
-static uint8_t mask_of(unsigned bits, unsigned i)
+void cidr_mask(uint8_t addr[16], unsigned bits)
 {
-	if (bits >= (i + 1) * 8)
-		return 0xff;
-	return bits <= i * 8 ? 0 : (uint8_t)(0xff << ((i + 1) * 8 - bits));
+	unsigned whole = bits / 8;
+
+	if (whole >= 16)
+		return;
+	addr[whole] &= (uint8_t)(0xff00 >> bits % 8);
+	memset(addr + whole + 1, 0, 15 - whole);
+}
+
+bool cidr_agree(const uint8_t a[16], const uint8_t b[16], unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
 }
 
 static int parse_bits(const char *text, unsigned most, uint8_t *out)
@@ -64,8 +75,7 @@ int cidr_parse_loose(const char *text, struct cidr *out)
 			return -EINVAL;
 		c.bits = (uint8_t)(c.bits + before);
 	}
-	for (unsigned i = 0; i < 16; i++)
-		c.addr[i] &= mask_of(c.bits, i);
+	cidr_mask(c.addr, c.bits);
 	*out = c;
 	return 0;
 }
@@ -89,12 +99,7 @@ int cidr_parse(const char *text, struct cidr *out)
 
 bool cidr_has(const struct cidr *c, const uint8_t addr[16])
 {
-	if (c->bits < V4_BITS && is_v4(addr))
-		return false;
-	for (unsigned i = 0; i < 16 && i * 8 < c->bits; i++)
-		if ((addr[i] & mask_of(c->bits, i)) != c->addr[i])
-			return false;
-	return true;
+	return (c->bits >= V4_BITS || !is_v4(addr)) && cidr_agree(c->addr, addr, c->bits);
 }
 
 void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa)

@@ -178,6 +178,11 @@ struct conf *conf_read_shown(const char *path, const struct conf_progress *progr
 /* True if the files that c was read from are still what they were. */
 bool conf_is_current(const struct conf *c);
 
+/* Clears all bits of an address after the first `bits`. */
+void cidr_mask(uint8_t addr[16], unsigned bits);
+/* Whether two addresses agree in their first `bits` bits. */
+bool cidr_agree(const uint8_t a[16], const uint8_t b[16], unsigned bits);
+
 /* "192.0.2.0/24", "2001:db8::1"; a bare address is a full prefix, host bits must be zero. */
 int cidr_parse(const char *text, struct cidr *out); /* 0 or -EINVAL, out untouched */
 /* An IPv6 network shorter than /96 has no IPv4 address: `::/0` is all of IPv6 only. */

@@ -128,15 +128,6 @@ struct parts {
 	bool translated; /* by a prefix of nat64_prefixes: only the IPv4 address inside matters */
 };
 
-static bool prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t addr[16])
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	if (memcmp(prefix, addr, whole) != 0)
-		return false;
-	return rest == 0 || ((prefix[whole] ^ addr[whole]) >> (8 - rest)) == 0;
-}
-
 static bool row_is_special(const uint8_t addr[16])
 {
 	const struct prefix *best = NULL;
@@ -144,7 +135,7 @@ static bool row_is_special(const uint8_t addr[16])
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
 		const struct prefix *p = &special[i];
 
-		if (prefix_has(p->addr, p->bits, addr) && (!best || p->bits > best->bits))
+		if (cidr_agree(p->addr, addr, p->bits) && (!best || p->bits > best->bits))
 			best = p;
 	}
 	return best && !best->reachable;
@@ -210,7 +201,7 @@ static void add_carried(struct parts *p, const struct carrier *c, const uint8_t 
 /* Loopback and the unspecified address look v4-compatible and are not. */
 static bool is_carried_by(const struct carrier *c, const struct in6_addr *ip)
 {
-	return prefix_has(c->in.addr, c->in.bits, ip->s6_addr) && !IN6_IS_ADDR_LOOPBACK(ip) &&
+	return cidr_agree(c->in.addr, ip->s6_addr, c->in.bits) && !IN6_IS_ADDR_LOOPBACK(ip) &&
 	       !IN6_IS_ADDR_UNSPECIFIED(ip);
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "conf/conf.h"
 
 #define MESSAGES_LEN 65536
 #define RETRY_MS 1000 /* after the kernel could not answer */
@@ -123,8 +124,10 @@ static void put_in_force(void)
 /* Adds the addresses that share the first `bits` bits of addr. */
 static int collect(const uint8_t addr[16], unsigned bits)
 {
+	uint8_t mask[16];
 	struct range *r;
 
+	memset(mask, 0xff, sizeof(mask));
 	if (own.next.n == own.next.room) {
 		size_t room = own.next.room ? own.next.room * 2 : 64;
 		void *grown = reallocarray(own.next.at, room, sizeof(struct range));
@@ -135,12 +138,10 @@ static int collect(const uint8_t addr[16], unsigned bits)
 		own.next.room = room;
 	}
 	r = &own.next.at[own.next.n++];
+	cidr_mask(mask, bits);
 	for (unsigned i = 0; i < 16; i++) {
-		unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
-		uint8_t rest = kept >= 8 ? 0 : (uint8_t)(0xff >> kept);
-
-		r->first[i] = addr[i] & (uint8_t)~rest;
-		r->last[i] = addr[i] | rest;
+		r->first[i] = addr[i] & mask[i];
+		r->last[i] = addr[i] | (uint8_t)~mask[i];
 	}
 	return 0;
 }
