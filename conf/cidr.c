@@ -20,6 +20,12 @@ static bool is_v4(const uint8_t addr[16])
 	return memcmp(addr, v4_prefix, V4_OFFSET) == 0;
 }
 
+void cidr_from_v4(uint8_t out[16], const void *v4)
+{
+	memcpy(out, v4_prefix, V4_OFFSET);
+	memcpy(out + V4_OFFSET, v4, 4);
+}
+
 void cidr_mask(uint8_t addr[16], unsigned bits)
 {
 	unsigned whole = bits / 8;
@@ -59,13 +65,14 @@ int cidr_parse_loose(const char *text, struct cidr *out)
 	char addr[INET6_ADDRSTRLEN];
 	size_t n = strcspn(text, "/");
 	unsigned before = 0;
+	struct in_addr v4;
 
 	if (n >= sizeof(addr))
 		return -EINVAL;
 	memcpy(addr, text, n);
 	addr[n] = '\0';
-	if (inet_pton(AF_INET, addr, c.addr + V4_OFFSET) == 1) {
-		memcpy(c.addr, v4_prefix, V4_OFFSET);
+	if (inet_pton(AF_INET, addr, &v4) == 1) {
+		cidr_from_v4(c.addr, &v4);
 		before = V4_BITS;
 	} else if (inet_pton(AF_INET6, addr, c.addr) != 1) {
 		return -EINVAL;
@@ -105,8 +112,7 @@ bool cidr_has(const struct cidr *c, const uint8_t addr[16])
 void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET) {
-		memcpy(out, v4_prefix, V4_OFFSET);
-		memcpy(out + V4_OFFSET, &((const struct sockaddr_in *)sa)->sin_addr, 4);
+		cidr_from_v4(out, &((const struct sockaddr_in *)sa)->sin_addr);
 	} else if (sa->sa_family == AF_INET6) {
 		memcpy(out, &((const struct sockaddr_in6 *)sa)->sin6_addr, 16);
 	} else {

@@ -178,6 +178,8 @@ struct conf *conf_read_shown(const char *path, const struct conf_progress *progr
 /* True if the files that c was read from are still what they were. */
 bool conf_is_current(const struct conf *c);
 
+/* An IPv4 address, four bytes, as ::ffff:a.b.c.d. */
+void cidr_from_v4(uint8_t out[16], const void *v4);
 /* Clears all bits of an address after the first `bits`. */
 void cidr_mask(uint8_t addr[16], unsigned bits);
 /* Whether two addresses agree in their first `bits` bits. */

@@ -189,13 +189,15 @@ static void add_carried(struct parts *p, const struct carrier *c, const uint8_t 
 {
 	struct part *part = &p->at[p->n++];
 	unsigned from = c->at;
+	uint8_t v4[4];
 
-	*part = (struct part){ .addr = { [10] = 0xff, [11] = 0xff }, .lists = c->whole };
-	for (unsigned i = 12; i < 16; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		if (from == 8)
 			from++;
-		part->addr[i] = addr[from++] ^ c->invert;
+		v4[i] = addr[from++] ^ c->invert;
 	}
+	part->lists = c->whole;
+	cidr_from_v4(part->addr, v4);
 }
 
 /* Loopback and the unspecified address look v4-compatible and are not. */
@@ -347,18 +349,11 @@ void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa)
 {
 	struct endpoint_addr a = { 0 };
 
-	if (sa->sa_family == AF_INET) {
-		const struct sockaddr_in *sin = (const struct sockaddr_in *)sa;
-
-		a.ip.s6_addr[10] = a.ip.s6_addr[11] = 0xff;
-		memcpy(a.ip.s6_addr + 12, &sin->sin_addr, 4);
-		a.port = ntohs(sin->sin_port);
-	} else if (sa->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)sa;
-
-		a.ip = sin6->sin6_addr;
-		a.port = ntohs(sin6->sin6_port);
-	}
+	cidr_from_sockaddr(a.ip.s6_addr, sa);
+	if (sa->sa_family == AF_INET)
+		a.port = ntohs(((const struct sockaddr_in *)sa)->sin_port);
+	else if (sa->sa_family == AF_INET6)
+		a.port = ntohs(((const struct sockaddr_in6 *)sa)->sin6_port);
 	*out = a;
 }
 
@@ -441,6 +436,7 @@ int address_literal(const char *text, size_t len, struct in6_addr *out)
 {
 	char copy[INET6_ADDRSTRLEN];
 	struct in6_addr ip = { 0 };
+	struct in_addr v4;
 	bool v6 = len >= 2 && text[0] == '[' && text[len - 1] == ']';
 
 	if (v6) {
@@ -456,9 +452,9 @@ int address_literal(const char *text, size_t len, struct in6_addr *out)
 		if (inet_pton(AF_INET6, copy, &ip) != 1)
 			return -EINVAL;
 	} else {
-		if (inet_pton(AF_INET, copy, ip.s6_addr + 12) != 1)
+		if (inet_pton(AF_INET, copy, &v4) != 1)
 			return -EINVAL;
-		ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
+		cidr_from_v4(ip.s6_addr, &v4);
 	}
 	*out = ip;
 	return 0;

@@ -153,11 +153,19 @@ static size_t size_of(unsigned family)
 	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
 }
 
+static void take_bytes(uint8_t out[16], const void *bytes, size_t size)
+{
+	if (size == 4)
+		cidr_from_v4(out, bytes);
+	else
+		memcpy(out, bytes, 16);
+}
+
 static int take_address(const struct nlmsghdr *h)
 {
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
 	size_t size = size_of(m->ifa_family);
-	uint8_t addr[16] = { [10] = 0xff, [11] = 0xff };
+	uint8_t addr[16];
 	const struct rtattr *a = IFA_RTA(m);
 	long left = (long)IFA_PAYLOAD(h);
 	bool found = false;
@@ -168,7 +176,7 @@ static int take_address(const struct nlmsghdr *h)
 		if ((a->rta_type != IFA_LOCAL && a->rta_type != IFA_ADDRESS) ||
 		    RTA_PAYLOAD(a) != size)
 			continue;
-		memcpy(addr + 16 - size, RTA_DATA(a), size);
+		take_bytes(addr, RTA_DATA(a), size);
 		found = true;
 		if (a->rta_type == IFA_LOCAL) /* IFA_ADDRESS is then the other end */
 			break;
@@ -190,7 +198,7 @@ static int take_route(const struct nlmsghdr *h)
 {
 	const struct rtmsg *m = NLMSG_DATA(h);
 	size_t size = size_of(m->rtm_family);
-	uint8_t addr[16] = { [10] = 0xff, [11] = 0xff };
+	uint8_t addr[16];
 	const struct rtattr *a = RTM_RTA(m);
 	long left = (long)RTM_PAYLOAD(h);
 
@@ -199,7 +207,7 @@ static int take_route(const struct nlmsghdr *h)
 	for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
 		if (a->rta_type != RTA_DST || RTA_PAYLOAD(a) != size)
 			continue;
-		memcpy(addr + 16 - size, RTA_DATA(a), size);
+		take_bytes(addr, RTA_DATA(a), size);
 		return collect(addr, (unsigned)(128 - size * 8) + m->rtm_dst_len);
 	}
 	return 0;

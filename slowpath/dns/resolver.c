@@ -548,13 +548,10 @@ static size_t take_addresses(struct in6_addr *out, char type, int count, const v
 	size_t n = 0;
 
 	for (; n < RESOLVER_ADDRESSES && (int)n < count; n++) {
-		memset(&out[n], 0, sizeof(out[n]));
-		if (type == DNS_IPv6_AAAA) {
+		if (type == DNS_IPv6_AAAA)
 			memcpy(&out[n], (const char *)addresses + n * 16, 16);
-			continue;
-		}
-		out[n].s6_addr[10] = out[n].s6_addr[11] = 0xff;
-		memcpy(out[n].s6_addr + 12, (const char *)addresses + n * 4, 4);
+		else
+			cidr_from_v4(out[n].s6_addr, (const char *)addresses + n * 4);
 	}
 	return n;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bpf/wire/rd.h"
+#include "conf/conf.h"
 
 #define QUERY_LEN (2 + 12 + 255 + 4)
 #define HEADER_LEN 12
@@ -106,7 +107,8 @@ static void skip_name(struct rd *r)
 static void take_record(const struct dns_tcp *t, struct rd *r, struct answer *a)
 {
 	__u32 type, class, ttl, size = t->type == TYPE_A ? 4 : 16;
-	struct in6_addr ip = { 0 };
+	struct in6_addr ip;
+	uint8_t bytes[16];
 	struct rd data;
 
 	skip_name(r);
@@ -123,10 +125,12 @@ static void take_record(const struct dns_tcp *t, struct rd *r, struct answer *a)
 	}
 	if (a->n == DNS_TCP_ADDRESSES)
 		return;
+	for (__u32 i = 0; i < size; i++)
+		bytes[i] = (uint8_t)rd_u8(&data);
 	if (size == 4)
-		ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
-	for (__u32 i = 16 - size; i < 16; i++)
-		ip.s6_addr[i] = (uint8_t)rd_u8(&data);
+		cidr_from_v4(ip.s6_addr, bytes);
+	else
+		memcpy(&ip, bytes, sizeof(ip));
 	if (a->n == 0 || ttl < a->ttl_s)
 		a->ttl_s = ttl;
 	a->addrs[a->n++] = ip;
