@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The few members of kernel structs that the program reads; libbpf relocates them to where
- * the running kernel has them (CO-RE).
+ * The few members of kernel structs that the program reads; libbpf relocates the accesses to where
+ * the running kernel has these members (CO-RE).
  */
 #ifndef SLUICE_BPF_KERNEL_H
 #define SLUICE_BPF_KERNEL_H
@@ -26,7 +26,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 copied_seq;    /* sequence number of the next byte that user space would read */
-	__u32 write_seq;     /* sequence number behind the last byte in the send queue */
+	__u32 write_seq;     /* sequence number after the last byte in the send queue */
 	__u32 notsent_lowat; /* TCP_NOTSENT_LOWAT: the endpoint's tag, see bpf/abi/flow.h */
 };
 

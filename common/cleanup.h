@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Scope-bound cleanup: a variable frees itself when its block ends, unless its value was
- * taken over with TAKE().
+ * Scope-bound cleanup: a variable frees what it holds when its block ends, unless the value was
+ * taken out of it with TAKE().
  */
 #ifndef SLUICE_COMMON_CLEANUP_H
 #define SLUICE_COMMON_CLEANUP_H
@@ -17,7 +17,7 @@
 		(var) = 0;                                                                         \
 		taken_;                                                                            \
 	})
-/* The same for a descriptor, for which 0 is a value. */
+/* The same for a descriptor, where 0 is a valid value. */
 #define TAKE_FD(var)                                                                               \
 	({                                                                                         \
 		int taken_ = (var);                                                                \

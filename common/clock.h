@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The clock that nobody sets: for how long, not for when. */
+/* The clock that nobody sets: it measures how long, not when. */
 #ifndef SLUICE_COMMON_CLOCK_H
 #define SLUICE_COMMON_CLOCK_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The way to a path is walked once, as root, a part at a time; each folder is held open, so that
-// what is asked of it is asked of the one that was walked through.
+// Walks the way to a path once, as root, one part at a time. Each folder is held open, so that
+// every check is made on the very folder that was walked through.
 #include "common/guise.h"
 
 #include <errno.h>
@@ -19,11 +19,11 @@
 
 #include "common/cleanup.h"
 
-#define LINKS_MAX 40 /* the kernel's own */
+#define LINKS_MAX 40 /* the kernel's own limit */
 
 /* ---- putting it on ---- */
 
-/* The file rights of this thread; false: they are not what was asked for. */
+/* Set the file rights of this thread; false: they are not what was asked for. */
 static bool set_uid(uid_t uid)
 {
 	setfsuid(uid);
@@ -51,7 +51,7 @@ static int wear(struct guise *g, const char *user, const struct passwd *pw)
 {
 	int n = getgroups(0, NULL);
 
-	/* Root that keeps its capabilities whoever it is has no other's rights to put on. */
+	/* Root that keeps its capabilities whatever its uid cannot put on another user's rights. */
 	if (prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP)
 		return -EPERM;
 	g->groups = n < 0 ? NULL : calloc((size_t)n + 1, sizeof(*g->groups));
@@ -75,13 +75,13 @@ static int wear(struct guise *g, const char *user, const struct passwd *pw)
 
 struct walk {
 	uid_t user;
-	int at; /* the folder where it is */
+	int at; /* the folder that the walk has reached */
 	unsigned links;
 	char left[PATH_MAX]; /* the parts to come */
 };
 
-/* The guise is worn but for the uid. Where the kernel speaks of something else than of rights (a
-   read-only file system), the mode is asked, for everybody. */
+/* The guise is worn except for the uid. Where the kernel refuses for another reason than rights (a
+   read-only file system), the mode decides: whether it lets the group or others write. */
 static bool may_write(const struct walk *w, mode_t mode)
 {
 	bool may;
@@ -95,7 +95,8 @@ static bool may_write(const struct walk *w, mode_t mode)
 	return may;
 }
 
-/* Nobody but root can put another thing in the place of this one, or one where there is none. */
+/* True if only root can put another thing in this one's place, or something where there is
+   nothing. */
 static bool is_fixed(const struct walk *w, int part)
 {
 	struct stat folder, st;
@@ -108,7 +109,7 @@ static bool is_fixed(const struct walk *w, int part)
 	       S_ISDIR(st.st_mode) && st.st_uid == 0;
 }
 
-/* What the link says comes before the rest of the way. */
+/* The link's target goes in front of the rest of the way. */
 static bool follow(struct walk *w, int link)
 {
 	char target[PATH_MAX], left[PATH_MAX];
@@ -127,7 +128,7 @@ static bool follow(struct walk *w, int link)
 	return w->at >= 0;
 }
 
-/* The next part of what is left, cut off; false: there is none. */
+/* Cuts off the next part of what is left; false: there is none. */
 static bool next_part(struct walk *w, char part[PATH_MAX])
 {
 	const char *start = w->left + strspn(w->left, "/");
@@ -139,7 +140,7 @@ static bool next_part(struct walk *w, char part[PATH_MAX])
 	return len > 0;
 }
 
-/* One part further. true: the way so far is root's; *end: there is nothing behind it. */
+/* Walks one part further. true: the way so far is root's; *end: nothing can follow. */
 static bool step(struct walk *w, const char *part, bool *end)
 {
 	AUTO_FD int fd = openat(w->at, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -212,7 +213,7 @@ void guise_give_file(int fd, const char *user)
 
 	if (pw && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)) &&
 	    fchown(fd, pw->pw_uid, pw->pw_gid) != 0)
-		return; /* then he cannot open it again, which is said when he tries */
+		return; /* then the user cannot reopen it, which is reported when that is tried */
 }
 
 void guise_give_path(const char *path, const char *user)
@@ -225,8 +226,8 @@ void guise_give_path(const char *path, const char *user)
 	if (!pw || !path[0] || guise_wear(&g, user, path) != 0)
 		return;
 	if (!g.worn && lchown(path, uid, gid) != 0)
-		return; /* it stays behind, which is what happens to one that is killed */
-	guise_drop(&g); /* worn: he has made it himself */
+		return; /* the file will stay behind, as it does when a process is killed */
+	guise_drop(&g); /* worn: the user has made it, and already owns it */
 }
 
 char *guise_explain(const struct guise *g, int err, char *buf, size_t len)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One writer for the daemon's messages, so that a line is never cut by another thread's. It is
-// called by loops that must not wait, so nothing here does.
+// One writer for the daemon's messages, so that no line is cut by another thread's. Loops that must
+// not wait call it, so nothing here waits.
 #include "common/log.h"
 
 #include <inttypes.h>
@@ -12,12 +12,12 @@
 #include "common/nowait.h"
 
 #define LINE_MAX_LEN 1024
-#define TALE_LEN 128 /* of what was lost; with a line it is less than PIPE_BUF */
+#define TALE_LEN 128 /* for the report of lost messages; with a line it is less than PIPE_BUF */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* held for no longer than a write */
 static struct nowait out;
 static bool is_open;
-static bool torn; /* what was written last is not whole */
+static bool torn; /* the last write was cut short */
 static uint64_t lost, lost_told;
 
 static void open_once(void)
@@ -27,7 +27,7 @@ static void open_once(void)
 	is_open = true;
 }
 
-/* Ends a torn line, and says what was lost before. */
+/* Ends a torn line and reports how many messages were lost. */
 static size_t begin(char *text)
 {
 	int n = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// O_NONBLOCK belongs to the open file, which others share (a shell, its other children); so where
-// it is not set, poll() says whether there is room, and no more is written than there is room for.
+// O_NONBLOCK belongs to the open file, which others share (a shell, its other children). So where
+// it is not set, poll() tells whether there is room, and no more is written than fits.
 #include "common/nowait.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ void nowait_init_stderr(struct nowait *w)
 
 	nowait_init(w, STDERR_FILENO);
 	if (w->kind != NOWAIT_OTHER)
-		return; /* a file has its offset in what we would lose, a socket needs no flag */
+		return; /* reopening a file would lose its offset, and a socket needs no flag */
 	own = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (own >= 0)
 		w->fd = own;

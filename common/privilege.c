@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The order counts: groups before the user, capabilities last, and nothing by halves. Who starts
-// as the user (the systemd unit does, with ambient capabilities) has only the last step to go.
-// The bounding set is left as it is: with no_new_privs nothing can be got out of it.
+// The order matters: groups before the user, capabilities last, and no step by halves. A process
+// that starts as the user (the systemd unit's does, with ambient capabilities) has only the last
+// step to take. The bounding set is left as it is: with no_new_privs nothing can be gained from it.
 #include "common/privilege.h"
 
 #include <errno.h>

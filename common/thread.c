@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A new thread has the mask of the one that makes it: so that is set before, and set back.
+// A new thread inherits the signal mask of its creator, so that mask is changed before and restored
+// after.
 #include "common/thread.h"
 
 #include <signal.h>

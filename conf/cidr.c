@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Networks of both families in one form. The one thing to know: IPv4 lives inside IPv6 here,
-// so an IPv6 network shorter than /96 must be kept from holding all of IPv4 (`::/0`).
+// Networks of both families in one form. Here IPv4 lives inside IPv6, so an IPv6 network shorter
+// than /96 (`::/0`) must be kept from holding all of IPv4.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -20,12 +20,29 @@ static bool is_v4(const uint8_t addr[16])
 	return memcmp(addr, v4_prefix, V4_OFFSET) == 0;
 }
 
-/* The bits of byte i that belong to a prefix. */
-static uint8_t mask_of(unsigned bits, unsigned i)
+void cidr_from_v4(uint8_t out[16], const void *v4)
 {
-	if (bits >= (i + 1) * 8)
-		return 0xff;
-	return bits <= i * 8 ? 0 : (uint8_t)(0xff << ((i + 1) * 8 - bits));
+	memcpy(out, v4_prefix, V4_OFFSET);
+	memcpy(out + V4_OFFSET, v4, 4);
+}
+
+void cidr_mask(uint8_t addr[16], unsigned bits)
+{
+	unsigned whole = bits / 8;
+
+	if (whole >= 16)
+		return;
+	addr[whole] &= (uint8_t)(0xff00 >> bits % 8);
+	memset(addr + whole + 1, 0, 15 - whole);
+}
+
+bool cidr_agree(const uint8_t a[16], const uint8_t b[16], unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
 }
 
 static int parse_bits(const char *text, unsigned most, uint8_t *out)
@@ -48,13 +65,14 @@ int cidr_parse_loose(const char *text, struct cidr *out)
 	char addr[INET6_ADDRSTRLEN];
 	size_t n = strcspn(text, "/");
 	unsigned before = 0;
+	struct in_addr v4;
 
 	if (n >= sizeof(addr))
 		return -EINVAL;
 	memcpy(addr, text, n);
 	addr[n] = '\0';
-	if (inet_pton(AF_INET, addr, c.addr + V4_OFFSET) == 1) {
-		memcpy(c.addr, v4_prefix, V4_OFFSET);
+	if (inet_pton(AF_INET, addr, &v4) == 1) {
+		cidr_from_v4(c.addr, &v4);
 		before = V4_BITS;
 	} else if (inet_pton(AF_INET6, addr, c.addr) != 1) {
 		return -EINVAL;
@@ -64,13 +82,12 @@ int cidr_parse_loose(const char *text, struct cidr *out)
 			return -EINVAL;
 		c.bits = (uint8_t)(c.bits + before);
 	}
-	for (unsigned i = 0; i < 16; i++)
-		c.addr[i] &= mask_of(c.bits, i);
+	cidr_mask(c.addr, c.bits);
 	*out = c;
 	return 0;
 }
 
-/* With host bits the address is not the network's, and someone meant something else. */
+/* An address with host bits is not the network's: whoever wrote it meant something else. */
 int cidr_parse(const char *text, struct cidr *out)
 {
 	struct cidr c, full;
@@ -89,19 +106,13 @@ int cidr_parse(const char *text, struct cidr *out)
 
 bool cidr_has(const struct cidr *c, const uint8_t addr[16])
 {
-	if (c->bits < V4_BITS && is_v4(addr))
-		return false;
-	for (unsigned i = 0; i < 16 && i * 8 < c->bits; i++)
-		if ((addr[i] & mask_of(c->bits, i)) != c->addr[i])
-			return false;
-	return true;
+	return (c->bits >= V4_BITS || !is_v4(addr)) && cidr_agree(c->addr, addr, c->bits);
 }
 
 void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa)
 {
 	if (sa->sa_family == AF_INET) {
-		memcpy(out, v4_prefix, V4_OFFSET);
-		memcpy(out + V4_OFFSET, &((const struct sockaddr_in *)sa)->sin_addr, 4);
+		cidr_from_v4(out, &((const struct sockaddr_in *)sa)->sin_addr);
 	} else if (sa->sa_family == AF_INET6) {
 		memcpy(out, &((const struct sockaddr_in6 *)sa)->sin6_addr, 16);
 	} else {

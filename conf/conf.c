@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Steers the reading of sluice.ini: sections open and close here, keys are looked up in the
-// table of keys.c, and what can only be judged at the end is.
+// Steers the reading of sluice.ini: opens and closes sections, looks keys up in the table of
+// keys.c, and at the end checks what can only be checked then.
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -20,7 +20,8 @@
 #define GROUPS_MAX UINT16_MAX
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 
-/* A section met, in a tree by id and name: nothing is quadratic in the number of rules. */
+/* A section already met, in a tree by id and name, so that nothing is quadratic in the number of
+   rules. */
 struct met {
 	unsigned id;
 	uint32_t line;
@@ -31,7 +32,7 @@ struct met {
 struct reading {
 	struct conf_reader r;
 	void *met;   /* tsearch() tree of struct met */
-	unsigned id; /* of the section in hand; SECTION_COUNT: none yet */
+	unsigned id; /* of the current section; SECTION_COUNT: none yet */
 	uint32_t section_line;
 	void *base;    /* where its keys are stored */
 	uint64_t seen; /* its keys so far, by index in conf_keys */
@@ -126,7 +127,7 @@ static int open_rule(struct reading *g, const char *name, size_t *index)
 	struct conf_rule *at;
 	char *copy;
 
-	/* what logs say where no rule of the file decided */
+	/* logs use these words where no rule of the file decided */
 	if (strcmp(name, "default") == 0 || strcmp(name, "runtime") == 0 || strcmp(name, "-") == 0)
 		return conf_fail(&g->r, "a rule cannot be called '%s'", name);
 	copy = strdup(name);
@@ -175,7 +176,7 @@ static bool has_seen(const struct reading *g, const char *key)
 	return false;
 }
 
-/* An empty `clients` or `ports` must not come to mean everyone and everything. */
+/* An empty `clients` or `ports` must not end up meaning everyone or everything. */
 static int check_rule(struct reading *g, const struct conf_rule *rule)
 {
 	struct conf_reader *r = &g->r;
@@ -190,7 +191,7 @@ static int check_rule(struct reading *g, const struct conf_rule *rule)
 	return 0;
 }
 
-/* What a section lacks is said of its header's line. */
+/* A key that a section lacks is reported with the line of the section's header. */
 static int close_section(struct reading *g)
 {
 	uint32_t line = g->r.line;
@@ -383,7 +384,7 @@ static int compare_member(const void *a, const void *b)
 	return x->line < y->line ? -1 : x->line > y->line;
 }
 
-/* One network cannot say which of two groups a client is in. */
+/* A network that is in two groups would not tell which of them a client is in. */
 static int check_members(struct reading *g)
 {
 	const struct conf_member *first = g->r.members, *other = NULL, *twice = NULL;
@@ -409,7 +410,7 @@ static int check_members(struct reading *g)
 			 g->r.conf->groups[other->group].name, other->line);
 }
 
-/* One port cannot be both; at start the listener would have it already. */
+/* A port cannot be both; at start the listener would already have it. */
 static int check_metrics(struct reading *g)
 {
 	const struct conf *c = g->r.conf;
@@ -483,7 +484,7 @@ static void end(struct reading *g)
 	tdestroy(g->met, free);
 }
 
-/* The room that names grew into doubles; what they do not need of it is given back. */
+/* The names' room grows by doubling; the part that they do not need is given back. */
 static void *shrunk(void *array, size_t bytes)
 {
 	void *smaller = bytes ? realloc(array, bytes) : NULL;

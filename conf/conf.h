@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration as read: sluice.ini and the lists it names. One struct, built whole and
- * then never changed; a reload builds another. Times are milliseconds, ports host byte order,
+ * The configuration as read: sluice.ini and the lists it names. One struct, built completely and
+ * never changed after that; a reload builds another. Times are milliseconds, ports host byte order,
  * addresses network byte order.
  */
 #ifndef SLUICE_CONF_CONF_H
@@ -42,7 +42,7 @@ struct port_range {
 
 struct conf_listener {
 	char *name;
-	struct sockaddr_storage *at; /* one socket each and worker; IPv6 ones are v6 only */
+	struct sockaddr_storage *at; /* each worker has a socket for each; IPv6 ones are v6 only */
 	size_t n;
 };
 
@@ -92,16 +92,16 @@ struct conf_rule {
 	size_t n_names;
 	struct conf_net *nets;
 	size_t n_nets;
-	bool enforce; /* no: what it denies is let through and logged so */
+	bool enforce; /* false: what it denies is let through, and logged as such */
 };
 
 struct conf {
 	/* [sluice] */
-	char *user;	  /* empty: stay */
+	char *user;	  /* empty: do not change */
 	unsigned workers; /* 0: auto */
 	enum conf_fastpath fastpath;
 	unsigned max_connections, max_per_client;
-	unsigned client_prefix6; /* bits of an IPv6 address that make a client */
+	unsigned client_prefix6; /* leading bits of an IPv6 address that identify a client */
 	char *access_log;	 /* path, or "stderr", "syslog", "syslog:PATH", "none" */
 	enum conf_log_format log_format;
 	char *control;
@@ -119,15 +119,16 @@ struct conf {
 	/* [policy] */
 	bool default_allow, enforce;
 	bool reload_closes_denied; /* open connections that a new policy denies are ended */
-	char *changes; /* file that keeps what is said at run time; empty: lost at the end */
+	char *changes; /* file that keeps entries made at run time; empty: they are lost at exit */
 	enum conf_destination destination;
 	struct cidr_list private_networks;
-	struct cidr_list own_addresses;	 /* ours, though no interface has them */
+	struct cidr_list own_addresses;	 /* this machine's, though no interface has them */
 	struct cidr_list nat64_prefixes; /* /32 to /64 or /96, each once (RFC 6052) */
 	enum conf_deny_tls deny_tls;
 	char *deny_page;
-	char *deny_page_text; /* content of deny_page; built-in if that is empty, or not given and
-				 missing. %h name, %r reason, %% percent: filled in by slowpath */
+	char *deny_page_text; /* content of deny_page; the built-in page if that is empty, or not
+				 given and missing. %h name, %r reason, %% percent: filled in by
+				 slowpath */
 	bool watch_lists;
 
 	/* [tls], [http] */
@@ -148,7 +149,7 @@ struct conf {
 	size_t text_len;
 	struct string_list sources;  /* file names, [0] is the INI file */
 	struct stamp *stamps;	     /* of each source, as it was read */
-	struct string_list warnings; /* `file:line: ...` about what is no error; for the log */
+	struct string_list warnings; /* `file:line: ...` about what is not an error; for the log */
 };
 
 /*
@@ -158,23 +159,31 @@ struct conf {
  */
 struct conf *conf_read(const char *path, char *err, size_t err_len);
 void conf_free(struct conf *c); /* NULL is fine */
-/* Frees the rules, and what large lists have filled; all other keys stay as they are. */
+/* Frees the rules and whatever large lists have filled; all other keys stay as they are. */
 void conf_forget_rules(struct conf *c);
 
-/* Told how far the reading of lists has come, every CONF_PROGRESS_LINES lines of one. */
+/* Is called with how far the reading of lists has come, every CONF_PROGRESS_LINES lines of a
+   list. */
 struct conf_progress {
-	/* names: in all so far; percent: of the bytes of `file` */
+	/* names: read so far, of all files; percent: of the bytes of `file` */
 	void (*fn)(void *ctx, const char *file, uint64_t names, unsigned percent);
 	void *ctx;
 };
 
 #define CONF_PROGRESS_LINES 65536
 
-/* conf_read() that tells how far it is; progress or its fn may be NULL. */
+/* conf_read() that reports how far it is; progress or its fn may be NULL. */
 struct conf *conf_read_shown(const char *path, const struct conf_progress *progress, char *err,
 			     size_t err_len);
-/* The files it was read from are still what they were. */
+/* True if the files that c was read from are still what they were. */
 bool conf_is_current(const struct conf *c);
+
+/* An IPv4 address, four bytes, as ::ffff:a.b.c.d. */
+void cidr_from_v4(uint8_t out[16], const void *v4);
+/* Clears all bits of an address after the first `bits`. */
+void cidr_mask(uint8_t addr[16], unsigned bits);
+/* Whether two addresses agree in their first `bits` bits. */
+bool cidr_agree(const uint8_t a[16], const uint8_t b[16], unsigned bits);
 
 /* "192.0.2.0/24", "2001:db8::1"; a bare address is a full prefix, host bits must be zero. */
 int cidr_parse(const char *text, struct cidr *out); /* 0 or -EINVAL, out untouched */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// inih's limits are fixed when the library is compiled: lines are cut at 200 bytes, section
-// names at 49, what follows a `]` is dropped, sections are not announced, reading goes on
-// after an error. So inih is given lines it cannot spoil: comments are taken off first, a
-// section line is judged here (inih only learns that a new one begins), and a long list goes
-// to it in parts, each as the indented line that continues a value. It splits key from value
-// and joins what is continued. A line for which it does not call back has not been understood,
-// which is an error whatever the library thinks of it.
+// inih's limits are fixed when the library is compiled: lines are cut at 200 bytes, section names
+// at 49, what follows a `]` is dropped, sections are not announced, reading goes on after an error.
+// So inih is given lines it cannot spoil: comments are removed first, a section line is judged here
+// (inih only learns that a new one begins), and a long list goes to it in parts, each as an
+// indented line that continues a value. inih splits key from value and joins continued values. A
+// line for which it does not call back has not been understood, which is an error whatever the
+// library makes of it.
 #include "conf/feed.h"
 
 #include <errno.h>
@@ -23,11 +23,11 @@ struct feed {
 	const struct feed_calls *calls;
 	void *ctx;
 	struct lines lines;
-	char *rest; /* of the line in hand, what inih has not had yet */
+	char *rest; /* the part of the current line that inih has not had yet */
 	char nothing[1];
-	bool continued; /* rest goes on with a value */
-	bool has_key;	/* an indented line would go on with one */
-	bool expect;	/* inih was given something it must call back for */
+	bool continued; /* rest continues a value */
+	bool has_key;	/* there is a key that an indented line would continue */
+	bool expect;	/* inih was given something for which it must call back */
 	int err;	/* the first error ends it */
 };
 
@@ -36,7 +36,8 @@ static char *skip_blanks(char *text)
 	return text + strspn(text, BLANKS);
 }
 
-/* From a `;` or `#` at the start or behind a blank to the end, and the blanks before it. */
+/* Cuts off everything from a `;` or `#`, at the start or after a blank, to the end, and the blanks
+   before it. */
 static void cut_comment(char *text)
 {
 	char *end = text;
@@ -58,7 +59,7 @@ static bool has_control(const char *text)
 	return false;
 }
 
-/* `[::]:3129` may go on with a list of addresses; `[policy]` may not. */
+/* `[::]:3129` may continue a list of addresses; `[policy]` may not. */
 static bool is_header(const char *text)
 {
 	return *text == '[' && text[1 + strspn(text + 1, "0123456789abcdefABCDEF:.")] != ']';
@@ -77,8 +78,8 @@ static int take_section(struct feed *f, char *text)
 	return f->calls->section(f->ctx, text + 1);
 }
 
-/* In inih an indented line goes on with the key above. Whoever indents whole sections meant
-   something else, and must not have a key swallowed by another. */
+/* In inih an indented line continues the key above it. Someone who indents whole sections meant
+   something else, and must not have one key swallowed by another. */
 static int take_continued(struct feed *f, char *text)
 {
 	if (strchr(text, '=') || is_header(text))
@@ -91,7 +92,7 @@ static int take_continued(struct feed *f, char *text)
 	return 0;
 }
 
-/* Takes in one line; *section is set if it was a section's. */
+/* Takes in one line; *section is set if it was a section line. */
 static int take_line(struct feed *f, bool *section)
 {
 	char *text = f->lines.text;
@@ -127,7 +128,7 @@ static void put_piece(struct feed *f, char *out, size_t n)
 	f->expect = true;
 }
 
-/* As much of the line as inih holds, up to a comma if that is not all. */
+/* As much of the line as inih can hold: all of it, or up to a comma. */
 static int next_piece(struct feed *f, char *out, size_t room)
 {
 	size_t most = room - 3; /* a blank, a newline, a NUL */

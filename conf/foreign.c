@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Whoever takes the wrong one of the five files that a blocklist is published as should be told
-// so, and not that some line of it is no host name.
+// Someone who picks the wrong one of the five files that a blocklist is published as should be told
+// so, and not that some line in it is not a host name.
 #include "conf/foreign.h"
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 static const char adblock[] = "an AdBlock filter list";
 static const char zone[] = "a DNS zone (RPZ)";
 
-/* By how the line begins. */
+/* Formats recognised by how a line begins. */
 static const struct {
 	const char *begin, *format;
 } beginnings[] = {
@@ -68,7 +68,7 @@ const char *foreign_format(const char *first, const char *rest)
 	return NULL;
 }
 
-/* example.com##.banner and its kin hide a part of a page, they do not block the name. */
+/* example.com##.banner and its kin hide part of a page; they do not block the name. */
 const char *foreign_hash(const char *line, const char *hash)
 {
 	if (hash == line || strchr(BLANKS, hash[-1]))

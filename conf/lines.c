@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Lines of a file, in large blocks. Not fgets(): that cannot tell a NUL from the end of its
-// line, and cuts a long one in two; not getline(): that takes whatever memory a file without
-// newlines asks for. A list that someone writes to while it is read would be half of one and
-// half of another, so at its end a file must be what it was at the beginning.
+// Reads the lines of a file in large blocks. Not with fgets(), which cannot tell a NUL from the end
+// of its line and cuts a long line in two; nor with getline(), which takes whatever memory a file
+// without newlines asks for. A list written to while it is being read would be half old and half
+// new, so when its end is reached a file must be what it was at the beginning.
 #include "conf/lines.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "common/cleanup.h"
 
 #define BOM "\xef\xbb\xbf"
-#define ROOM 262144 /* bytes read at a time; must hold a line and its end */
+#define ROOM 262144 /* bytes read at a time; must hold a line and its line end */
 
 _Static_assert(ROOM > LINES_MAX + 1, "a line and its end");
 
@@ -42,7 +42,7 @@ int lines_open(struct lines *l, const char *path, bool regular)
 	err = check_kind(fd, regular, &stamp);
 	if (err)
 		return err;
-	l->room = malloc(ROOM + 1); /* and a NUL */
+	l->room = malloc(ROOM + 1); /* one more for a NUL */
 	if (!l->room)
 		return -ENOMEM;
 	l->fd = TAKE_FD(fd);
@@ -53,7 +53,7 @@ int lines_open(struct lines *l, const char *path, bool regular)
 
 /* ---- reading ---- */
 
-/* The end was reached: has it been one file all the while? A FIFO has no other answer. */
+/* The end was reached: has it been the same file all the while? A FIFO cannot tell. */
 static int check_unchanged(const struct lines *l)
 {
 	struct stat now;
@@ -69,7 +69,7 @@ static int check_unchanged(const struct lines *l)
 	return stamp_same(&stamp, &l->stamp) && l->bytes == (uint64_t)stamp.size ? 0 : -EBUSY;
 }
 
-/* Reads behind what is there. 0 or -errno; l->over at the end. */
+/* Reads more, after what is there. 0 or -errno; l->over at the end. */
 static int fill(struct lines *l)
 {
 	ssize_t got;
@@ -86,11 +86,11 @@ static int fill(struct lines *l)
 	l->bytes += (size_t)got;
 	l->over = got == 0;
 	if (l->stamp.regular && l->bytes > (uint64_t)l->stamp.size)
-		return -EBUSY; /* at once: it may grow faster than it is read */
+		return -EBUSY; /* fail at once: it may grow faster than it is read */
 	return l->over ? check_unchanged(l) : 0;
 }
 
-/* The line's bytes are in l->room; *n of them, not counting its end. 0 or -errno. */
+/* Gets a whole line into l->room: *n bytes, not counting its line end. 0 or -errno. */
 static int find_end(struct lines *l, size_t *n)
 {
 	char *newline;

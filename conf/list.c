@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Entries of rules. A list of a million names is ordinary (public blocklists), so a name costs
-// its own bytes in one arena and twelve more, and nothing is searched while reading.
+// Entries of rules. A list of a million names is ordinary (public blocklists), so a name costs its
+// own bytes in one arena plus twelve, and nothing is searched while reading.
 #include "conf/list.h"
 
 #include <errno.h>
@@ -96,7 +96,7 @@ static int add_name(struct conf_reader *r, struct target *t, const char *text)
 
 /* ---- networks ---- */
 
-/* The last label of a name is never a number, so most lines need no look at inet_pton(). */
+/* The last label of a name is never a number, so most lines need no call of inet_pton(). */
 static bool may_be_network(const char *text)
 {
 	size_t len = strlen(text);
@@ -186,7 +186,8 @@ static int add_words(struct conf_reader *r, struct target *t, char *text, char *
 		return add_hosts(r, t, rest);
 	if (*rest)
 		return conf_fail(r, "more than one name on the line");
-	/* an unspecified address is what a hosts list leaves when its names are taken out */
+	/* an unspecified address is what is left of a line in a hosts list when its names are
+	   removed */
 	if (!*text || strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0)
 		return 0;
 	if (strncmp(text, FILE_PREFIX, strlen(FILE_PREFIX)) == 0)
@@ -240,7 +241,7 @@ static int add_lines(struct conf_reader *r, struct target *t, struct lines *l)
 	return 0;
 }
 
-/* The number of a file, new or known. */
+/* Finds the number of a file, or gives it one. */
 static int find_source(struct conf_reader *r, char *path, uint16_t *out)
 {
 	struct string_list *s = &r->conf->sources;
@@ -271,7 +272,7 @@ static int find_source(struct conf_reader *r, char *path, uint16_t *out)
 	return 0;
 }
 
-/* Two rules that name one list must have the same one. */
+/* Two rules that name the same list must have read the same file. */
 static int note_stamp(struct conf_reader *r, uint16_t source, const struct lines *l)
 {
 	struct stamp *known = &r->conf->stamps[source];
@@ -305,7 +306,7 @@ static int add_file(struct conf_reader *r, struct target *t, const char *name)
 	err = note_stamp(r, source, &lines) ?: add_lines(r, t, &lines);
 	lines_close(&lines);
 	if (err)
-		return err; /* the place stays at the error */
+		return err; /* keep the place of the error */
 	r->source = 0;
 	r->line = line;
 	return r->names > before ? 0 : conf_warn(r, "the list '%s' has no entries", path);

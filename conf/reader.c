@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The small tools of everyone who reads a piece of the configuration.
+// Small tools for every file that reads a piece of the configuration.
 #include "conf/reader.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 #define BLANKS " \t"
 #define WARNING_LEN 512
 
-/* What a file says must not drive the terminal or the log it is shown on. */
+/* The content of a file must not drive the terminal or the log that shows it. */
 static void defuse(char *text)
 {
 	for (; *text; text++)
@@ -30,7 +30,7 @@ static void say(const struct conf_reader *r, char *out, size_t len, const char *
 
 	if (r->line)
 		n = snprintf(out, len, "%s:%u: ", file, r->line);
-	else /* the file as such */
+	else /* about the file as a whole */
 		n = snprintf(out, len, "%s: ", file);
 	if (n >= 0 && (size_t)n < len)
 		vsnprintf(out + n, len - (size_t)n, fmt, ap);
@@ -97,7 +97,7 @@ int conf_no_memory(struct conf_reader *r)
 	return -ENOMEM;
 }
 
-/* Room doubles whenever n is a power of two, so that nobody has to keep the room in mind. */
+/* Room doubles whenever n is a power of two, so that nobody has to remember how much there is. */
 void *conf_grow(void *array, size_t n, size_t size)
 {
 	if ((n & (n - 1)) != 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which file it is and when it was changed last: equal stamps, equal content. */
+/* Identifies a file and its last change: equal stamps mean equal content. */
 #ifndef SLUICE_CONF_STAMP_H
 #define SLUICE_CONF_STAMP_H
 
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 struct stamp {
-	bool regular; /* of others nothing is known, and nothing is compared */
+	bool regular; /* nothing is known of other files, and nothing is compared */
 	dev_t dev;
 	ino_t ino;
 	off_t size;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define WORD_MAX 64
-#define FAR_AWAY 3 /* edits at which a word is another word */
+#define FAR_AWAY 3 /* edits that make another word of it */
 
 static unsigned least(unsigned a, unsigned b, unsigned c)
 {
@@ -40,7 +40,7 @@ void suggest_offer(struct suggest *s, const char *word)
 {
 	unsigned d = distance(s->wrong, word);
 
-	/* of a word of three letters, two wrong ones leave nothing to recognise */
+	/* a word of three letters of which two are wrong cannot be recognised */
 	if (d >= FAR_AWAY || d * 2 >= strlen(word) || (s->best && d >= s->distance))
 		return;
 	s->best = word;

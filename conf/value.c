@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Values from text: no sign, no blank and no left-over is accepted anywhere.
+// Values from text: signs, blanks and left-over characters are rejected everywhere.
 #include "conf/value.h"
 
 #include <arpa/inet.h>

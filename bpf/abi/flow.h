@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow record: what the kernel program and user space share of one connection, and what the
- * program says of all. Host byte order. Padding is named and zero. Sizes are asserted, so a drift
- * fails both compilers.
+ * The flow record: what the kernel program and user space share about one connection, and the
+ * program's counters for all of them. Host byte order. Padding is named and zero. Sizes are
+ * asserted, so a drift fails both compilers.
  *
  * Who writes what. A connection has one struct flow. `k` and `v` are written by the verdict
- * program (under the socket lock of the endpoint concerned), `u` by user space. Neither side
- * ever writes the other's part while a socket of the flow is in the map, but for one word:
- * v.state says who owns the verdict, and its owner hands it on.
+ * program (under the socket lock of the endpoint concerned), `u` by user space. Neither side ever
+ * writes the other's part while a socket of the flow is in the map, with one exception: v.state
+ * says who owns the verdict, and its owner hands it on.
  */
 #ifndef SLUICE_BPF_ABI_FLOW_H
 #define SLUICE_BPF_ABI_FLOW_H
@@ -23,15 +23,15 @@ enum { SIDE_CLIENT = 0, SIDE_UPSTREAM = 1, SIDE_COUNT = 2 };
  * Who owns the verdict on a client's bytes (flow.v.state); only client endpoints have one. Every
  * change is a compare-and-swap from the state it leaves, by the owner of that state:
  *
- *   NEW    the program, which judges the first flight if it can, and leaves to LOOK or DENY;
- *          user space may take the verdict over, which leaves to LOOK as well
- *   LOOK   user space, for good: the program passes everything up; leaves to OPAQUE
+ *   NEW    the program, which judges the first flight if it can, and moves to LOOK or DENY;
+ *          user space may take the verdict over, which also moves to LOOK
+ *   LOOK   user space, for good: the program passes everything up; moves to OPAQUE
  *   OPAQUE nobody: there is nothing more to judge, and the kernel may carry
  *   DENY   nobody: the program drops what comes
  */
 enum {
-	FLOW_NEW = 0, /* nothing was judged */
-	FLOW_LOOK,    /* user space judges what is passed from v.look_at on */
+	FLOW_NEW = 0, /* nothing has been judged yet */
+	FLOW_LOOK,    /* user space judges what is passed up from v.look_at on */
 	FLOW_OPAQUE,  /* nothing more to judge */
 	FLOW_DENY,    /* payload is dropped; v.reason says why */
 };
@@ -51,16 +51,16 @@ struct flow_kern {
 };
 
 /*
- * A group's number means something in one policy only. A flow that does not have the number of
- * the policy in force is looked at by user space.
+ * A group's number is meaningful in one policy only. A flow whose serial is not that of the policy
+ * in force is left to user space.
  */
 #define FLOW_GROUP(serial, group) (((serial)&0xffff) << 16 | (group))
 
 /* Events that user space does not need. */
 enum {
 	QUIET_NOTHING = 0,
-	QUIET_PASSED, /* it watches the socket, and reads what is passed up without being told */
-	QUIET_ALL,    /* it is about to look by itself */
+	QUIET_PASSED, /* it watches the socket, and reads what is passed up without an event */
+	QUIET_ALL,    /* it is about to look anyway */
 };
 
 /* One endpoint as user space sees it. One cache line. */
@@ -75,17 +75,17 @@ struct flow_user {
 	__u32 quiet; /* QUIET_* */
 	__u64 pad[2];
 	__u32 pad_end;
-	/* client side: counts the connections that had this record. It goes on from one to the
-	   next, so it comes last: it is not zeroed for reuse. */
+	/* client side: counts the connections that have had this record. It keeps counting from one
+	   to the next, so it comes last and is not zeroed for reuse. */
 	__u32 incarnation;
 };
 
-/* What the kernel program judged: the first flight. */
+/* The kernel program's verdict on the first flight. */
 struct flow_verdict {
-	/* Bytes of the first flight that are judged: FLOW_LOOK and not 0 is the program's
-	   "allowed"; 0 is "user space judges from the first byte". */
+	/* Bytes of the first flight that have been judged. With FLOW_LOOK, nonzero means that the
+	   program allowed them; 0 means that user space judges from the first byte. */
 	__u64 look_at;
-	__u64 body_len; /* HTTP: of the request's body, which begins at look_at */
+	__u64 body_len; /* HTTP: length of the request's body, which begins at look_at */
 	__u32 state;	/* FLOW_* */
 	__u32 rule;	/* number of the rule that decided; 0: default */
 	__u32 reason;	/* REASON_* */
@@ -102,24 +102,23 @@ struct flow {
 };
 
 /*
- * Which record a socket belongs to. The number of an endpoint is its key in the map of sockets,
- * and user space leaves it in the socket itself, as TCP_NOTSENT_LOWAT with the highest bit set:
- * a limit of 2 GiB or more is never met, so it means nothing else, and for the program it is one
- * load where a hash would be a look-up for each skb and two system calls for each socket.
+ * Which record a socket belongs to. An endpoint's number is its key in the map of sockets, and user
+ * space stores it in the socket itself, as TCP_NOTSENT_LOWAT with the highest bit set. A limit of 2
+ * GiB or more is never reached, so the value has no other effect, and the program reads it with one
+ * load, where a hash would cost a look-up for each skb and two system calls for each socket.
  */
 #define ENDPOINT_TAG 0x80000000u
 #define ENDPOINT(flow, side) ((__u32)(flow) << 1 | (__u32)(side))
 #define ENDPOINT_FLOW(endpoint) ((endpoint) >> 1)
 #define ENDPOINT_SIDE(endpoint) ((endpoint)&1)
 
-/* A worker's ring: 4,096 events, of which there is one for a denial and one when passing up begins.
- */
+/* A worker's ring holds 4,096 events: one for each denial, and one each time passing up begins. */
 #define RING_BYTES (64 * 1024)
 
-/* One message of a worker's ring. A lost one loses nothing: the record has it all. */
+/* One message of a worker's ring. If one is lost, no information is: the record has all of it. */
 struct flow_event {
 	__u32 endpoint;	   /* ENDPOINT() */
-	__u32 incarnation; /* of the record when it was told */
+	__u32 incarnation; /* of the record when the event was written */
 };
 
 /* Counters of the program, one array slot each, per CPU. */
@@ -128,9 +127,9 @@ enum {
 	STAT_DENIED,
 	STAT_LOOKED, /* first flights sent up unjudged */
 	STAT_EVENTS_LOST,
-	STAT_NO_SCRATCH, /* looked, because every scratch was taken */
+	STAT_NO_SCRATCH, /* sent up unjudged because every scratch was taken */
 	STAT_NO_FLOW,	 /* data on a socket without a record: passed up */
-	STAT_OVERLAPS,	 /* retransmissions that began with bytes seen before: those were cut off */
+	STAT_OVERLAPS,	 /* retransmissions that began with bytes already seen, cut off */
 	STAT_COUNT
 };
 

@@ -12,8 +12,8 @@ enum {
 	VERDICT_NONE = 0,
 	VERDICT_ALLOW = 1,
 	VERDICT_DENY = 2,
-	/* A rule with enforce = no would deny. It is judged as if that rule were not there; if it
-	   is allowed then, user space lets it through and tells. */
+	/* A rule with enforce = no would deny. The name is judged as if that rule were not there;
+	   if it is allowed then, user space lets it through and reports it. */
 	VERDICT_REPORT = 3, /* this set allows */
 	VERDICT_TRIAL =
 		4, /* this set says nothing else, less specific names decide; in rows only */
@@ -21,7 +21,7 @@ enum {
 enum { MISSING_DENY = 0, MISSING_LOOK = 1 };
 
 #define POLICY_GENERATIONS 2
-#define GROUP_ALL 0		 /* the group every client without a better one is in */
+#define GROUP_ALL 0		 /* the group of every client that no other group claims */
 #define RULE_RUNTIME 0x3fffffffu /* in place of a rule's number: an entry made at run time */
 
 /* The scalars of one generation of the policy. */
@@ -43,7 +43,7 @@ struct policy_head {
  * A slot of a table (bpf/policy/buckets.h). Three tables:
  *   names    key: hash of the name           value: the sets of rules that speak of it
  *   rules    key: rule_key, stirred          value: which rule decides, and how
- *   changes  key: hash of the name           value: what was said of it at run time
+ *   changes  key: hash of the name           value: what an entry made at run time says of it
  */
 struct slot_value {
 	__u32 a; /* names: set for the name itself; rules: rule; changes: VERDICT_* for itself */
@@ -56,8 +56,8 @@ struct slot {
 };
 
 #define BUCKET_SLOTS 4
-/* In b of a bucket's first slot, used or free: a key that belongs here first is in its second
-   bucket. Without it nobody need look there. Not part of the value. */
+/* Set in b of a bucket's first slot, used or free, when a key whose first bucket is this one is in
+   its second bucket. If it is clear nobody need look there. Not part of the value. */
 #define BUCKET_MORE 0x80000000u
 
 struct bucket {
@@ -65,10 +65,10 @@ struct bucket {
 };
 
 /*
- * A filter of the names' hashes, in blocks of one cache line: a name that is in the table has all
- * its bits, one that is not has them one time in forty. In a policy of millions of names the filter
- * is in the cache where the table is not. Nothing else follows from it: without it the answers are
- * the same.
+ * A filter of the names' hashes, in blocks of one cache line: a name in the table has all its bits
+ * set, a name that is not in it has them set one time in forty. In a policy of millions of names
+ * the filter fits in the cache and the table does not. It only saves time: without it the answers
+ * are the same.
  */
 struct filter_block {
 	__u64 word[8];
@@ -78,7 +78,7 @@ struct filter_block {
 #define CHANGES_MAX 2048
 #define CHANGES_BUCKETS (CHANGES_MAX / 2)
 
-/* (set, group, port class) -> decision. Port class 0 is every port not named in the set. */
+/* (set, group, port class) -> decision. Port class 0 is every port that the set does not name. */
 struct rule_key {
 	__u32 set;
 	__u16 group;
@@ -90,19 +90,19 @@ struct rule_decision {
 	__u32 verdict; /* VERDICT_NONE: this set says nothing here, less specific names decide */
 };
 
-/* What the check of a load asks the program: the head of a packet that is never sent. The
-   normalised name follows, NAME_BUF bytes. The answer is rule << 2 | VERDICT_*. */
+/* The question that the check of a load asks the program: the head of a packet that is never sent.
+   The normalised name follows, in NAME_BUF bytes. The answer is rule << 2 | VERDICT_*. */
 struct policy_question {
-	__u8 ether[16]; /* of a packet; not looked at */
+	__u8 ether[16]; /* the packet's Ethernet header; ignored */
 	__u32 generation;
 	__u32 group;
 	__u32 port;
 	__u32 len; /* of the name */
 };
 
-/* One word user space flips to put a generation in force. */
+/* The word that user space flips to put a generation in force. */
 struct policy_active {
-	__u32 generation; /* 0 or 1; anything else: everything is looked at */
+	__u32 generation; /* 0 or 1; with anything else every flow is left to user space */
 	__u32 pad;
 };
 

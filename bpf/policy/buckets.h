@@ -2,10 +2,10 @@
 /*
  * A table that both sides look up in: buckets of one cache line, each key in one of two of them
  * (cuckoo hashing, Pagh and Rodler 2001; buckets of four after Dietzfelbinger and Weidling 2005).
- * So a look-up reads two lines at most, whatever the table holds and whoever chose the keys; a bit
- * in the first says whether the second is worth it.
- * Keys are hashes already, 64 bits that are as good as random; 0 is no key, and a slot with it is
- * free. Built in user space, then never changed.
+ * So a look-up reads at most two lines, whatever the table holds and whoever chose the keys; a bit
+ * in the first bucket says whether the second is worth reading. Keys are already hashes, 64 bits
+ * that are as good as random; 0 is not a key and marks a free slot. A table is built in user space
+ * and never changes after that.
  */
 #ifndef SLUICE_BPF_POLICY_BUCKETS_H
 #define SLUICE_BPF_POLICY_BUCKETS_H
@@ -13,7 +13,7 @@
 #include "bpf/abi/policy.h"
 #include "bpf/wire/loop.h"
 
-/* Which buckets, of n: the two halves of the key, each scaled to n. */
+/* The two buckets of a key, out of n: each half of the key, scaled to n. */
 PURE __u32 bucket_one(__u64 key, __u32 n)
 {
 	return (__u32)((key & 0xffffffff) * n >> 32);
@@ -52,8 +52,8 @@ PURE int bucket_more(const struct bucket *b)
 }
 
 /*
- * A blocked Bloom filter (Putze, Sanders, Singler 2007): which block, of n, and four of its 512
- * bits, each told by nine bits of the hash.
+ * A blocked Bloom filter (Putze, Sanders, Singler 2007): the hash picks one block out of n and four
+ * of its 512 bits, each bit by nine bits of the hash.
  */
 #define FILTER_BITS 4
 
@@ -62,7 +62,7 @@ PURE __u32 filter_block_of(__u64 hash, __u32 n)
 	return (__u32)((hash & 0xffffffff) * n >> 32);
 }
 
-/* Bit i of FILTER_BITS: its word, and it in the word. */
+/* Bit i of FILTER_BITS: which word it is in, and its mask within that word. */
 PURE __u32 filter_word(__u64 hash, __u32 i)
 {
 	return (__u32)(hash >> (28 + 9 * i + 6)) & 7;
@@ -73,7 +73,7 @@ PURE __u64 filter_bit(__u64 hash, __u32 i)
 	return 1ULL << (hash >> (28 + 9 * i) & 63);
 }
 
-/* 0: surely not there. b may be NULL: then it may be there. */
+/* 0: certainly not in the table. If b is NULL the answer is 1: it may be. */
 PURE int filter_has(const struct filter_block *b, __u64 hash)
 {
 	if (!b)
@@ -84,7 +84,7 @@ PURE int filter_has(const struct filter_block *b, __u64 hash)
 	       (b->word[filter_word(hash, 3)] & filter_bit(hash, 3));
 }
 
-/* The key of a row of decisions: all of it, stirred so that both halves depend on all. */
+/* The key of a row of decisions: all its fields, mixed so that both halves depend on every bit. */
 PURE __u64 rule_key_stir(const struct rule_key *k)
 {
 	__u64 x = (__u64)k->port_class << 48 | (__u64)k->group << 32 | k->set;

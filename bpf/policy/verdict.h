@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The policy's answer for a name: one walk over it from the right, one look-up a label. The
- * hash of a suffix is that of its bytes in reverse order, so each longer suffix goes on where
- * the shorter one stopped. The last set that has something to say is the most specific. What was
- * said at run time goes before all of that.
+ * The policy's answer for a name: one walk over the name from the right, with one look-up per
+ * label. A suffix is hashed by its bytes in reverse order, so each longer suffix continues where
+ * the shorter one stopped. The last set that decides anything is the most specific. Entries made at
+ * run time take precedence over all of that.
  *
- * The includer says where the tables are, by four functions over its own `policy_tables`; NULL
- * is "not there":
+ * The includer provides access to the tables: its own `struct policy_tables` and four functions
+ * over it, which return NULL for "not there":
  *   const struct filter_block *policy_filter_at(const struct policy_tables *, __u32 i);
  *   const struct bucket *policy_names_at(const struct policy_tables *, __u32 i);
  *   const struct bucket *policy_rules_at(const struct policy_tables *, __u32 i);
  *   const struct bucket *policy_changes_at(const struct policy_tables *, __u32 i);
- * What is compiled into the tables is told in fastpath/policy/policy.h.
+ * fastpath/policy/policy.h describes what is compiled into the tables.
  */
 #ifndef SLUICE_BPF_POLICY_VERDICT_H
 #define SLUICE_BPF_POLICY_VERDICT_H
@@ -31,11 +31,12 @@ struct verdict_walk {
 	__u32 name_buckets, rule_buckets, filter_blocks;
 	__u32 has_changes;
 	__u32 change; /* VERDICT_* of the most specific entry made at run time */
-	__u32 trial;  /* rule on trial that would deny, and is more specific than best; 0: none */
+	__u32 trial;  /* a rule on trial, more specific than best, that would deny; 0: none */
 	struct rule_decision best;
 };
 
-/* A look-up in one of the tables, each a function over policy_tables: 1 and *out, or 0. */
+/* Looks up a key in one table; `at` is that table's function over policy_tables. 1 and *out, or
+   0. */
 #define verdict_find(at, w, n, key, out)                                                           \
 	({                                                                                         \
 		const struct bucket *one_ = at(&(w)->tables, bucket_one(key, n));                  \
@@ -63,7 +64,8 @@ PURE int verdict_try(struct verdict_walk *w, __u32 set, __u16 group, __u16 port_
 	return 1;
 }
 
-/* A group that a set names has its own answer for every port; else that of all clients holds. */
+/* A group named in a set has its own answer for every port; otherwise the answer for all clients
+   holds. */
 PURE void verdict_ask(struct verdict_walk *w, __u32 set)
 {
 	if (set == 0)
@@ -75,15 +77,16 @@ PURE void verdict_ask(struct verdict_walk *w, __u32 set)
 		verdict_try(w, set, GROUP_ALL, 0);
 }
 
-/* What is said of the suffix that was hashed so far: of itself (here), or of what is below. */
+/* What the policy says of the suffix hashed so far: of that name itself (here), or of names below
+   it. */
 PURE void verdict_suffix(struct verdict_walk *w, int here)
 {
 	__u64 hash = sip_value(&w->hash);
 	struct slot_value found;
 	__u32 word;
 
-	/* The whole name is the one that is most often there: then the filter would be one line
-	 * more. */
+	/* Skip the filter for the full name: if anything matches it is usually this one, and the
+	   filter would cost a cache line more. */
 	if ((here ||
 	     filter_has(policy_filter_at(&w->tables, filter_block_of(hash, w->filter_blocks)),
 			hash)) &&
@@ -112,7 +115,7 @@ static long verdict_byte(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
-/* What would be denied by a rule on trial is told, if the others allow it. */
+/* A denial by a rule on trial is reported if the other rules allow the name. */
 PURE void verdict_trial(struct verdict_walk *w, const struct policy_head *head)
 {
 	int allowed = w->best.verdict == VERDICT_NONE ? head->default_allow != 0 :
@@ -125,8 +128,8 @@ PURE void verdict_trial(struct verdict_walk *w, const struct policy_head *head)
 }
 
 /*
- * Fills w->best for w->name: VERDICT_NONE if nothing speaks of it. The caller has set tables,
- * name, len, group and port_class.
+ * Fills w->best for w->name: VERDICT_NONE if no entry covers it. The caller has set tables, name,
+ * len, group and port_class.
  */
 PURE void verdict_name(struct verdict_walk *w, const struct policy_head *head)
 {

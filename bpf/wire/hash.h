@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * SipHash-2-4 (Aumasson, Bernstein 2012) fed a byte at a time, so that one pass over a name
- * can be asked for the hash of every suffix on the way: copy the state, finish the copy.
- * The key is drawn at start; neither a list nor a client can aim at a collision.
+ * SipHash-2-4 (Aumasson, Bernstein 2012) fed a byte at a time, so that one pass over a name yields
+ * the hash of every suffix on the way: copy the state and finish the copy. The key is drawn at
+ * start, so neither a list nor a client can aim at a collision.
  */
 #ifndef SLUICE_BPF_WIRE_HASH_H
 #define SLUICE_BPF_WIRE_HASH_H
@@ -61,7 +61,7 @@ PURE void sip_byte(struct sip *s, __u8 byte)
 	}
 }
 
-/* The hash of what was fed so far; the state itself goes on. */
+/* The hash of the bytes fed so far; the state can be fed more. */
 PURE __u64 sip_value(const struct sip *state)
 {
 	struct sip s = *state;

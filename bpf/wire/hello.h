@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A TLS ClientHello in one TLS record (RFC 8446 5.1 and 4.1.2, RFC 5246 7.4.1.2), and the
- * server_name of it (RFC 6066 3). Strict: a length that does not add up is PARSE_BAD. Pure
- * code for both sides; the kernel takes anything but PARSE_OK for "look".
- * What may come behind it is told in bpf/wire/retry.h.
+ * A TLS ClientHello in one TLS record (RFC 8446 5.1 and 4.1.2, RFC 5246 7.4.1.2), and its
+ * server_name (RFC 6066 3). Strict: a length that does not add up is PARSE_BAD. Pure code for both
+ * sides; the kernel treats anything but PARSE_OK as "leave it to user space". bpf/wire/retry.h
+ * describes what may follow the hello.
  */
 #ifndef SLUICE_BPF_WIRE_HELLO_H
 #define SLUICE_BPF_WIRE_HELLO_H
@@ -22,7 +22,7 @@
 
 #define HELLO_TYPE 1
 #define HELLO_HEADER_LEN 4
-#define HELLO_MAX_LEN 65536 /* body; more is nothing a client sends */
+#define HELLO_MAX_LEN 65536 /* body; no client sends more */
 #define HELLO_RANDOM_LEN 32
 #define HELLO_SESSION_ID_MAX 32
 
@@ -40,7 +40,7 @@
 #define EXT_RENEGOTIATION 0xff01
 
 struct hello {
-	__u32 used;	   /* bytes of the input the hello's record took */
+	__u32 used;	   /* bytes of the input that the hello's record took */
 	__u32 max_version; /* highest version offered that we know: 0x0300 ... 0x0304; 0: none */
 	__u32 has_name;	   /* 1: server_name is there */
 	struct rd name;	   /* its bytes, raw; not normalised */
@@ -55,13 +55,14 @@ struct hello_walk {
 	__u32 versions_off, versions_end;
 };
 
-/* A bit for the types above 63 that are in use; other repetitions there are not noticed. */
+/* A bit for each type above 63 that is in use; repetitions of other types there go unnoticed. */
 PURE __u32 hello_high_bit(__u32 type)
 {
 	return type == EXT_RENEGOTIATION ? 1 : type == EXT_ECH ? 2 : type == EXT_NEXT_PROTO ? 4 : 0;
 }
 
-/* Of DTLS, or of servers: OpenSSL refuses a hello with these, so it is not for us to wave by. */
+/* Extensions of DTLS, or that only servers send: OpenSSL refuses a hello that has one, so we must
+   not let it pass. */
 PURE int hello_misplaced(__u32 type)
 {
 	return type == EXT_USE_SRTP || type == EXT_CRYPTOPRO_BUG;
@@ -114,7 +115,7 @@ struct hello_versions {
 	__u32 max;
 };
 
-/* What a version on the wire is to us: RFC 8701 values and unknown ones are 0. */
+/* How we count a version on the wire: RFC 8701 values and unknown ones as 0. */
 PURE __u32 hello_known_version(__u32 v)
 {
 	if (v >> 8 == 0x7f)
@@ -148,7 +149,7 @@ PURE int hello_supported_versions(struct rd ext, __u32 *max)
 	return PARSE_OK;
 }
 
-/* All extensions; what is needed of them goes into *h. */
+/* Reads all extensions and stores what is needed of them in *h. */
 PURE int hello_extensions(struct rd exts, struct hello *h)
 {
 	struct hello_walk w = {
@@ -179,7 +180,7 @@ PURE int hello_extensions(struct rd exts, struct hello *h)
 	return PARSE_OK;
 }
 
-/* The body behind the handshake header. */
+/* The body, after the handshake header. */
 PURE int hello_body(struct rd in, struct hello *out)
 {
 	struct hello h = { .used = 0 };
@@ -221,8 +222,8 @@ PURE int hello_message(struct rd in, struct hello *h)
 }
 
 /*
- * Does what is there of `in` begin a record of a hello? PARSE_OK: one that is all there and
- * holds the hello exactly. `in` must not be empty. Each byte is judged as soon as it is there.
+ * Do the bytes of `in` begin a record with a hello? PARSE_OK: the record is complete and holds
+ * exactly the hello. `in` must not be empty. Each byte is judged as soon as it is there.
  */
 PURE int hello_framing(struct rd in)
 {
@@ -242,7 +243,7 @@ PURE int hello_framing(struct rd in)
 		return PARSE_BAD;
 	if (left < HELLO_HEADER_LEN)
 		return PARSE_MORE;
-	if (len < HELLO_HEADER_LEN) /* the header itself goes on in the next record */
+	if (len < HELLO_HEADER_LEN) /* the header itself continues in the next record */
 		return PARSE_MORE;
 	body = rd_u24(&in);
 	if (body > HELLO_MAX_LEN || body + HELLO_HEADER_LEN < len)
@@ -255,7 +256,7 @@ PURE int hello_framing(struct rd in)
  * PARSE_OK:   *h is filled; bytes after h->used are not looked at.
  * PARSE_MORE: the first record is cut short, or it holds only a part of the hello.
  *             *h untouched.
- * PARSE_BAD:  not a hello, or one that lies. *h untouched.
+ * PARSE_BAD:  not a hello, or one whose lengths lie. *h untouched.
  */
 PURE int hello_parse(struct rd in, struct hello *h)
 {

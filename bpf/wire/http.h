@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The head of an HTTP/1 request (RFC 9112), as far as it tells the host and where the body ends.
+ * The head of an HTTP/1 request (RFC 9112), as far as it gives the host and where the body ends.
  * Whatever two servers could read differently is PARSE_BAD: bare CR or LF, folded lines, space
  * before a colon, a tab beside a host or a length, two framings, a second Host, an authority that
- * is not the Host. Pure code for both sides; the kernel takes anything but PARSE_OK for "look".
+ * is not the Host. Pure code for both sides; the kernel treats anything but PARSE_OK as "leave it
+ * to user space".
  *
- * One byte a step, so that the verifier walks the step once. The step only finds the parts;
- * what the parts say is judged behind the loop, from offsets.
+ * Each step takes one byte, so that the verifier walks the step once. A step only finds the parts;
+ * what they say is judged after the loop, from their offsets.
  */
 #ifndef SLUICE_BPF_WIRE_HTTP_H
 #define SLUICE_BPF_WIRE_HTTP_H
@@ -26,20 +27,20 @@
 
 enum { HTTP_BODY_NONE = 0, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED };
 
-/* To what the request asks to change. NEVER: one of those asked for would hide requests or hellos.
- */
+/* The protocol that the request asks to switch to. NEVER: one of those it asks for would hide
+   requests or hellos. */
 enum { HTTP_UPGRADE_NONE = 0, HTTP_UPGRADE_OTHER = 1, HTTP_UPGRADE_NEVER = 2 };
 
 struct http {
 	__u64 body_len;	       /* HTTP_BODY_LENGTH: more than 0; else 0 */
 	struct rd host;	       /* raw, without the port; an IPv6 literal with its brackets */
-	__u32 used;	       /* bytes of the head, with the empty lines before and behind it */
-	__u16 port;	       /* as written behind the host; 0: none */
+	__u32 used;	       /* bytes of the head, with the empty lines before and after it */
+	__u16 port;	       /* as written after the host; 0: none */
 	__u8 has_host;	       /* 1: host is there; 0: no Host and no authority, or an empty Host */
 	__u8 minor;	       /* HTTP/1.minor, 0 or 1 */
 	__u8 body;	       /* HTTP_BODY_* */
 	__u8 upgrade;	       /* HTTP_UPGRADE_* */
-	__u8 connection_close; /* 1: the last request, by the client's own word */
+	__u8 connection_close; /* 1: the client itself says that this is its last request */
 	__u8 head;	       /* 1: the method is HEAD, whose answer has no body */
 };
 
@@ -62,7 +63,7 @@ enum {
 	HTTP_AT_BAD,
 };
 
-/* Words of interest, one column each; columns of a set of words are bytes of 0x80. */
+/* Words of interest, one column each; a set of words has the byte 0x80 in the column of each. */
 #define HTTP_COLUMN(n) (0x80ULL << (n)*8)
 #define HTTP_HOST HTTP_COLUMN(0)
 #define HTTP_CONTENT_LENGTH HTTP_COLUMN(1)
@@ -73,9 +74,9 @@ enum {
 #define HTTP_KEEP_ALIVE HTTP_COLUMN(6)
 #define HTTP_ANY_WORD 0x0080808080808080ULL
 #define HTTP_FRAMING (HTTP_HOST | HTTP_CONTENT_LENGTH | HTTP_TRANSFER_ENCODING)
-/* What of a head is judged by itself. */
+/* The parts of a head that are judged separately. */
 #define HTTP_PART_LINE 1
-#define HTTP_PART_AUTHORITY 2 /* of a target that is no path */
+#define HTTP_PART_AUTHORITY 2 /* of a target that is not a path */
 #define HTTP_PART_HOST 4
 #define HTTP_PART_LENGTH 8
 #define HTTP_PART_CODING 16
@@ -85,7 +86,7 @@ enum {
 	 (__u64)(f) << 40 | (__u64)(g) << 48 | (__u64)(h) << 56)
 #define HTTP_ROWS 32
 
-/* Read downwards. A word ends in 0, so does every row behind the longest. */
+/* Read downwards. Each word ends in 0, and every row after the longest word's is all 0. */
 static const __u64 http_words[HTTP_ROWS] = {
 	HTTP_ROW('h', 'c', 't', 'c', 'u', 'c', 'k', 0),
 	HTTP_ROW('o', 'o', 'r', 'o', 'p', 'l', 'e', 0),
@@ -109,9 +110,9 @@ static const __u64 http_words[HTTP_ROWS] = {
 
 struct http_walk {
 	struct rd in;
-	__u64 alive;  /* words that agree with the bytes of this token so far */
+	__u64 alive;  /* words that match the bytes of this token so far */
 	__u64 seen;   /* headers met */
-	__u64 field;  /* the header whose value this is */
+	__u64 field;  /* the header whose value is being read */
 	__u64 listed; /* words met in Connection */
 	__u64 asked;  /* the last eight bytes of Upgrade */
 	__u32 state;
@@ -119,10 +120,10 @@ struct http_walk {
 	__u32 underscore;
 	__u32 upgrade; /* HTTP_UPGRADE_* */
 	__u32 begin;   /* of the empty lines before the request, if any */
-	/* The request line: each part begins one behind the end of the one before; 0: not there
-	 * yet. */
+	/* The request line: each part begins one byte after the end of the previous one; 0: not
+	   there yet. */
 	__u32 start, method_end, target_end, version_end;
-	__u32 judged;		    /* parts that were complete; see rd.h for its place */
+	__u32 judged;		    /* parts that were already complete; see rd.h for its place */
 	struct http_span authority; /* found when it is judged; end 0: the target is a path */
 	struct http_span value, host, length, coding;
 };
@@ -144,15 +145,15 @@ PURE int http_is_token(__u32 c)
 }
 
 /*
- * What nginx takes, and every method in use. Small letters are to some servers, but not to all, the
- * large ones; with digits and the rest of a token begin tags of IMAP, and no method.
+ * What nginx accepts, which covers every method in use. Some servers, but not all, read small
+ * letters as capitals; digits and the other characters of a token begin IMAP tags, and no method.
  */
 PURE int http_is_method(__u32 c)
 {
 	return c - 'A' < 26 || c == '-' || c == '_';
 }
 
-/* Which protocol a connection's first byte begins, if one of ours. */
+/* Which of our protocols a connection's first byte begins, if any. */
 PURE int flight_proto(__u8 first)
 {
 	if (first == 0x16)
@@ -173,7 +174,7 @@ PURE void http_token_begin(struct http_walk *w)
 	w->underscore = 0;
 }
 
-/* Strikes out the words that do not have c here; c is 0 at the token's end. */
+/* Strikes out the words that do not have c at this position; c is 0 at the token's end. */
 PURE void http_token_byte(struct http_walk *w, __u32 c)
 {
 	__u64 x;
@@ -194,7 +195,7 @@ PURE __u32 http_name_end(struct http_walk *w)
 {
 	http_token_byte(w, 0);
 	if (w->alive & HTTP_FRAMING && (w->underscore || w->seen & w->alive))
-		return HTTP_AT_BAD; /* twice, or CONTENT_LENGTH as some gateways spell it */
+		return HTTP_AT_BAD; /* a second one, or CONTENT_LENGTH, as some gateways spell it */
 	w->seen |= w->alive;
 	w->field = w->alive;
 	w->value.off = 0;
@@ -203,7 +204,8 @@ PURE __u32 http_name_end(struct http_walk *w)
 	return HTTP_AT_VALUE;
 }
 
-/* A proxy behind us would strip what Connection names; it must not be what we judged by. */
+/* A proxy behind us would strip the headers that Connection names, so none of them may be one we
+   judged by. */
 PURE __u32 http_listed(struct http_walk *w)
 {
 	http_token_byte(w, 0);
@@ -233,9 +235,9 @@ PURE __u32 http_value_end(struct http_walk *w)
 #define HTTP_TAIL(word, n) ((word) & ~0ULL >> (64 - (n)*8))
 
 /*
- * Does the value of Upgrade that ends so name what hides requests or hellos: HTTP/2 and its kind,
- * TLS, a tunnel (connect-udp)? Wherever in it that stands, for servers look for it in ways of their
- * own.
+ * Does the value of Upgrade, whose last bytes these are, name a protocol that hides requests or
+ * hellos: HTTP/2 and its kind, TLS, a tunnel (connect-udp)? The word counts wherever it stands in
+ * the value, because each server searches the value in its own way.
  */
 ALONE int http_is_never(__u64 word)
 {
@@ -250,7 +252,7 @@ ALONE int http_is_never(__u64 word)
 	       HTTP_TAIL(word, 7) == HTTP_WORD(0, 'c', 'o', 'n', 'n', 'e', 'c', 't');
 }
 
-/* All lines of Upgrade are one list, and a server may take any of it (RFC 9110 7.8). */
+/* All Upgrade lines form one list, and a server may pick any entry of it (RFC 9110 7.8). */
 PURE void http_upgrade_byte(struct http_walk *w, __u32 c)
 {
 	w->asked = w->asked << 8 | http_lower(c);
@@ -264,7 +266,7 @@ PURE __u32 http_value_byte(struct http_walk *w, __u32 c)
 {
 	if (c == '\r')
 		return http_value_end(w);
-	if (c == '\t' && w->field & HTTP_FRAMING) /* part of the value to some */
+	if (c == '\t' && w->field & HTTP_FRAMING) /* some read it as part of the value */
 		return HTTP_AT_BAD;
 	if (c == ' ' || c == '\t')
 		return w->field == HTTP_CONNECTION ? http_listed(w) : HTTP_AT_VALUE;
@@ -296,8 +298,8 @@ PURE __u32 http_line_byte(struct http_walk *w, __u32 c)
 }
 
 /*
- * RFC 9112 2.2: old clients send an empty line behind a body, which servers ignore or answer with
- * an error; so it is carried with the request behind it, and moves no boundary.
+ * RFC 9112 2.2: old clients send an empty line after a body, which servers ignore or answer with an
+ * error. So it is carried with the request that follows, and moves no boundary.
  */
 PURE __u32 http_method_byte(struct http_walk *w, __u32 c)
 {
@@ -313,8 +315,8 @@ PURE __u32 http_method_byte(struct http_walk *w, __u32 c)
 }
 
 /*
- * Method, target and version: visible characters, one space between them, CR behind. In a target
- * also bytes from 0x80 up, which clients do not always encode.
+ * Method, target and version: visible characters with one space between the parts and a CR at the
+ * end. A target may also have bytes from 0x80 up, which clients do not always encode.
  */
 PURE __u32 http_request_byte(struct http_walk *w, __u32 c)
 {
@@ -422,13 +424,13 @@ struct http_authority {
 	struct rd in;
 	__u32 first;
 	__u32 colon;   /* offset of the port's colon; 0: none */
-	__u32 literal; /* 1: inside brackets, 2: behind them */
+	__u32 literal; /* 1: inside brackets, 2: after them */
 	__u32 port;
 	__u32 bad;
 	__u32 pad;
 };
 
-/* One digit more: 1 to 65535, and no zeros in front, which are octal to some. */
+/* The next digit: 1 to 65535, and no leading zeros, which some read as octal. */
 PURE void http_port_byte(struct http_authority *a, __u32 c)
 {
 	a->port = a->port * 10 + (c - '0');
@@ -497,7 +499,7 @@ struct http_same {
 	__u32 differ;
 };
 
-/* Compares what is left of `in` with the bytes from `other`, ignoring case. */
+/* Compares the rest of `in` with the bytes from `other`, ignoring case. */
 static long http_same_byte(__u32 i, void *ctx)
 {
 	struct http_same *s = ctx;
@@ -551,7 +553,7 @@ static long http_scheme_byte(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
-/* The authority of an absolute http:// target, all of it or more bytes than one has. */
+/* The authority of an absolute http:// target: all of it, or more bytes than any authority has. */
 PART int http_absolute(struct http_walk *w)
 {
 	struct http_scheme s = { .in = w->in, .word = LOOP_ZERO, .n = LOOP_ZERO };
@@ -576,7 +578,7 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 	n.in.off = w->start;
 	n.in.end = w->method_end;
 	http_short(&n);
-	if (n.word == HTTP_WORD(0, 'C', 'O', 'N', 'N', 'E', 'C', 'T')) /* would carry anything */
+	if (n.word == HTTP_WORD(0, 'C', 'O', 'N', 'N', 'E', 'C', 'T')) /* a tunnel for anything */
 		return PARSE_BAD;
 	h->head = n.word == HTTP_WORD(0, 0, 0, 0, 'H', 'E', 'A', 'D');
 	if (rd_at(&n.in, target) == '*' &&
@@ -593,7 +595,7 @@ PART int http_judge_request(const struct http_walk *w, struct http *h)
 	return PARSE_OK;
 }
 
-/* Is the part complete, and was not before? */
+/* Is the part complete now, and was it not before? */
 PURE int http_due(struct http_walk *w, __u32 complete, __u32 part)
 {
 	if (!complete || w->judged & part)
@@ -602,7 +604,7 @@ PURE int http_due(struct http_walk *w, __u32 complete, __u32 part)
 	return 1;
 }
 
-/* The host: of the Host header, or of an absolute target, which must then say the same. */
+/* The host: from the Host header, or from an absolute target, with which Host must then agree. */
 PURE int http_judge_host(struct http_walk *w, struct http *h)
 {
 	__u32 first = rd_at(&w->in, w->method_end + 1);
@@ -625,7 +627,7 @@ PURE int http_judge_host(struct http_walk *w, struct http *h)
 	return http_authority(&w->in, &authority, h);
 }
 
-/* Where the body ends: told in one way, or it is bad. */
+/* Where the body ends: given in exactly one way, or it is bad. */
 PART int http_judge_body(const struct http_walk *w, struct http *h)
 {
 	struct http_short n = { .in = w->in };
@@ -639,7 +641,7 @@ PART int http_judge_body(const struct http_walk *w, struct http *h)
 		h->body = HTTP_BODY_CHUNKED;
 	} else if (w->length.end) {
 		http_at(&n.in, &w->length);
-		if (rd_at(&n.in, n.in.off) == '0' && rd_left(&n.in) > 1) /* octal to some */
+		if (rd_at(&n.in, n.in.off) == '0' && rd_left(&n.in) > 1) /* some read it as octal */
 			return PARSE_BAD;
 		http_short(&n);
 		if (n.bad)
@@ -681,7 +683,7 @@ PURE void http_begin(struct http_walk *w, const struct rd *in)
 	http_span_begin(&w->coding);
 }
 
-/* Too long for what it is, and no more of it need come to know that. */
+/* Longer than such a part may be, which is known without waiting for more of it. */
 PURE int http_too_long(const struct http_walk *w)
 {
 	__u32 method = w->method_end ? w->method_end : w->in.off;
@@ -690,7 +692,7 @@ PURE int http_too_long(const struct http_walk *w)
 	       (w->field == HTTP_HOST && w->value.end - w->value.off > HTTP_AUTHORITY_MAX);
 }
 
-/* Where the authority of a target ends is known behind the line, or once it is too long. */
+/* The end of a target's authority is known after the line, or once the authority is too long. */
 PURE int http_target_known(const struct http_walk *w)
 {
 	return w->version_end ||
@@ -699,8 +701,8 @@ PURE int http_target_known(const struct http_walk *w)
 }
 
 /*
- * What has become complete since the last time, though the head may not be, and nothing a second
- * time: who sends single bytes must not have all of the head gone over for each.
+ * Judges the parts that have become complete since the last call, even if the head is not, and none
+ * of them twice: a client that sends single bytes must not make us go over the whole head for each.
  */
 PURE int http_judge(struct http_walk *w, struct http *h)
 {
@@ -715,9 +717,9 @@ PURE int http_judge(struct http_walk *w, struct http *h)
 }
 
 /*
- * From where the walk stopped to the end of w->in, which has what it had and perhaps more. As
- * http_parse(), but *h, all zero at first, keeps what is known so far, and is written to on failure
- * too.
+ * Goes on from where the walk stopped to the end of w->in, which has what it had before and perhaps
+ * more. As http_parse(), but *h, all zero at first, keeps what is known so far and is also written
+ * to on failure.
  */
 PURE int http_go_on(struct http_walk *w, struct http *h)
 {
@@ -752,7 +754,7 @@ PART int http_head(const struct rd *in, struct http *h)
  * Input: bytes from the start of a request.
  * PARSE_OK:   *out is filled; bytes after out->used are not looked at.
  * PARSE_MORE: the head's end is not there yet and nothing before it is bad. *out untouched.
- * PARSE_BAD:  not a request, one that can be read in two ways, or one we will not carry
+ * PARSE_BAD:  not a request, one that can be read in two ways, or one that we will not carry
  *             (CONNECT). *out untouched.
  */
 PURE int http_parse(struct rd in, struct http *out)

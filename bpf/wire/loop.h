@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The few words that differ between the two compilers, so that a parser is written once.
- * A body is `static long fn(__u32 i, void *ctx)`; it returns LOOP_NEXT or LOOP_END. In the
- * kernel the verifier walks it once however often it runs (bpf_loop, Linux 5.17).
+ * A body is `static long fn(__u32 i, void *ctx)`; it returns LOOP_NEXT or LOOP_END. In the kernel
+ * the verifier walks a body once, however often it runs (bpf_loop, Linux 5.17).
  *
- * Linux 6.1 means "once" literally: what the first run cannot reach is cut out of the program,
- * and a second run would have needed it. So whatever a body reads and changes must not start
- * as a number that the verifier knows, but as LOOP_ZERO.
+ * Linux 6.1 means "once" literally: it cuts code that the first run cannot reach out of the
+ * program, although a second run would have needed it. So whatever a body reads and changes must
+ * not start as a number that the verifier knows, but as LOOP_ZERO.
  */
 #ifndef SLUICE_BPF_WIRE_LOOP_H
 #define SLUICE_BPF_WIRE_LOOP_H
@@ -37,14 +37,15 @@ PURE void loop(__u32 n, long (*fn)(__u32, void *), void *ctx)
 
 enum { LOOP_NEXT = 0, LOOP_END = 1 };
 
-/* What every parser returns. MORE is said only of the outermost length. */
+/* What every parser returns. Only the outermost length can lead to MORE. */
 enum { PARSE_OK = 0, PARSE_MORE = 1, PARSE_BAD = 2 };
 
-/* Bytes of one skb the kernel program copies and judges; more is left to user space. */
+/* Bytes of one skb that the kernel program copies and judges; longer ones are left to user
+   space. */
 #define SCRATCH_LEN 4096
 #define BLIND_LEN 8 /* behind it, see bpf/wire/rd.h */
 
-/* Runs of a body that takes a byte or more of the input each time: enough for any input. */
+/* How often to run a body that takes at least one byte of input each time: enough for any input. */
 #ifdef __bpf__
 #define LOOP_INPUT SCRATCH_LEN
 #else

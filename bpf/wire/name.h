@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One form for a host name: lower case, one trailing dot removed. What is not letters,
- * digits, hyphen or underscore in labels of 1 to 63 bytes, 253 in all, is no name
- * (RFC 1035 2.3.4, RFC 952; `_` because it is in use). A NUL is not LDH, so a name has
- * one length.
+ * One form for a host name: lower case, one trailing dot removed. Anything but letters, digits,
+ * hyphens and underscores in labels of 1 to 63 bytes, 253 in all, is not a name (RFC 1035 2.3.4,
+ * RFC 952; `_` because it is in use). A NUL is not LDH, so a name has one length.
  */
 #ifndef SLUICE_BPF_WIRE_NAME_H
 #define SLUICE_BPF_WIRE_NAME_H
@@ -64,9 +63,9 @@ bad:
 }
 
 /*
- * Normalises the bytes of `in` into out[NAME_BUF] and its length into *len.
- * *numeric is 1 if the last label is a number: an address literal or an imitation of one,
- * not a name to ask a resolver for. PARSE_BAD: *len and *numeric untouched, out undefined.
+ * Normalises the bytes of `in` into out[NAME_BUF] and stores the length of the result in *len.
+ * *numeric is 1 if the last label is a number: an address literal or an imitation of one, not a
+ * name to ask a resolver for. PARSE_BAD: *len and *numeric untouched, out undefined.
  */
 PURE int name_normalise(struct rd in, __u8 *out, __u32 *len, __u32 *numeric)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bounded reader: big-endian numbers and length-prefixed vectors out of a buffer, without
- * a length that anyone has to check. A short read sets `bad`, empties the reader and sticks:
- * loops end by themselves and one look at rd_done() at the end is enough.
+ * The bounded reader: reads big-endian numbers and length-prefixed vectors from a buffer, and no
+ * caller has to check a length. A short read sets `bad` for good and empties the reader, so loops
+ * end by themselves and one check of rd_done() at the end is enough.
  *
- * Offsets, not pointers, so that the BPF verifier can follow: there the buffer is a scratch of
- * SCRATCH_LEN bytes and every index is masked to it. A number that grows from one run of a
- * loop's body to the next and is used as an index must not begin at a multiple of 8 on the
- * stack: there the verifier would track its value, and walk the body once for each.
+ * It holds offsets, not pointers, so that the BPF verifier can follow: in the kernel the buffer is
+ * a scratch of SCRATCH_LEN bytes and every index is masked to that size. A number that grows from
+ * one run of a loop's body to the next and is used as an index must not begin at a multiple of 8 on
+ * the stack: at such a place the verifier would track its value and walk the body once for each
+ * value.
  */
 #ifndef SLUICE_BPF_WIRE_RD_H
 #define SLUICE_BPF_WIRE_RD_H
@@ -23,9 +24,9 @@ struct rd {
 
 #ifdef __bpf__
 /*
- * A number the verifier knows nothing of. An index it can follow it follows exactly, and then a
- * loop never looks the same to it twice: a million instructions are gone before the tenth byte.
- * So an index takes a way through memory: BLIND_LEN bytes behind the scratch are for that.
+ * Hides a number from the verifier. It tracks every index that it can exactly, and then a loop
+ * never looks the same to it twice: it has used up its million instructions before the tenth byte.
+ * So an index takes a detour through memory, for which there are BLIND_LEN bytes after the scratch.
  */
 PURE __u32 rd_blind(const __u8 *buf, __u32 i)
 {
@@ -106,7 +107,7 @@ PURE struct rd rd_take(struct rd *r, __u32 n)
 	return child;
 }
 
-/* A vector behind a length of 1, 2 or 3 bytes. */
+/* A vector that follows a length of 1, 2 or 3 bytes. */
 PURE struct rd rd_vec(struct rd *r, int width)
 {
 	__u32 n = width == 1 ? rd_u8(r) : width == 2 ? rd_u16(r) : rd_u24(r);
@@ -114,7 +115,7 @@ PURE struct rd rd_vec(struct rd *r, int width)
 	return rd_take(r, n);
 }
 
-/* Nothing was short and nothing is left over. */
+/* No read was short and nothing is left over. */
 PURE int rd_done(const struct rd *r)
 {
 	return !r->bad && r->off == r->end;

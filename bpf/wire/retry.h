@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whether a TLS client may say a second hello, and where it begins (RFC 8446 4.1.4). Only the
- * server knows: its first handshake message either is a HelloRetryRequest, which entitles the
- * client to exactly one more hello, or it is not, and then nothing that the client says is read
- * as a hello any more. What the client says proves nothing: early data may come before a second
- * hello, and a record behind ChangeCipherSpec may be one or look like one.
+ * Whether a TLS client may send a second hello, and where it begins (RFC 8446 4.1.4). Only the
+ * server knows: either its first handshake message is a HelloRetryRequest, which entitles the
+ * client to exactly one more hello, or it is not, and then nothing that the client sends is read as
+ * a hello any more. What the client sends proves nothing: early data may come before a second
+ * hello, and a record after ChangeCipherSpec may be a hello or only look like one.
  *
  * Two readers, one for each direction. Pure code for both sides. Bytes come in any pieces.
  */
@@ -14,8 +14,8 @@
 #include "bpf/wire/hello.h"
 
 /*
- * Of the client's records between its two hellos, headers included: more is no early data. Servers
- * take 16 KiB if nothing else is said, and skip no more than they would take.
+ * Bytes of the client's records between its two hellos, headers included; more than this is not
+ * early data. By default servers accept 16 KiB, and they skip no more than they would accept.
  */
 #define TLS_EARLY_MAX (1024 * 1024)
 
@@ -24,14 +24,14 @@
 #define SERVER_RANDOM_OFF 6 /* in the message: type, length, legacy_version */
 
 #define TLS_ANSWER_LOST                                                                            \
-	0xffffffffu /* bytes left: behind a retry request came what is no record                   \
+	0xffffffffu /* bytes left: after a retry request came something that is not a record       \
 		     */
 
 /* What a server's first handshake message is; see struct tls_answer. */
 enum {
 	TLS_ANSWER_UNKNOWN = 0, /* it has not come, or not enough of it */
 	TLS_ANSWER_RETRY,	/* a HelloRetryRequest */
-	TLS_ANSWER_FINAL,	/* anything else, also what is not TLS */
+	TLS_ANSWER_FINAL,	/* anything else, including what is not TLS */
 };
 
 /* The server's stream so far. All zero at first. */
@@ -45,9 +45,9 @@ struct tls_answer {
 };
 
 /*
- * RFC 8446 4.1.3: SHA-256 of "HelloRetryRequest", first byte on top. A word more than it has: what
- * is just 32 bytes clang puts into a section of its own, of which Debian 12's libbpf makes BTF that
- * no kernel takes.
+ * RFC 8446 4.1.3: SHA-256 of "HelloRetryRequest", first byte on top. The array is one word longer
+ * than the hash: clang puts an array of exactly 32 bytes into a section of its own, for which
+ * Debian 12's libbpf makes BTF that no kernel accepts.
  */
 static const __u64 tls_retry_random[HELLO_RANDOM_LEN / 8 + 1] = {
 	0xcf21ad74e59a6111ULL,
@@ -61,7 +61,7 @@ PURE __u32 tls_retry_byte(__u32 at)
 	return tls_retry_random[(at >> 3) & 3] >> (56 - (at & 7) * 8) & 0xff;
 }
 
-/* A byte of a record's header. A server that speaks TLS may say alerts before its hello. */
+/* A byte of a record's header. A server that speaks TLS may send alerts before its hello. */
 PURE __u32 tls_answer_header(struct tls_answer *a, __u32 c)
 {
 	__u32 at = a->header++;
@@ -83,7 +83,8 @@ PURE __u32 tls_answer_header(struct tls_answer *a, __u32 c)
 	return a->left > TLS_SEALED_MAX ? TLS_ANSWER_FINAL : TLS_ANSWER_UNKNOWN;
 }
 
-/* A byte of a handshake message: a HelloRequest, which says nothing, or the one that decides. */
+/* A byte of a handshake message: of a HelloRequest, which decides nothing, or of the one that
+   decides. */
 PURE __u32 tls_answer_message(struct tls_answer *a, __u32 c)
 {
 	__u32 at = a->message++;
@@ -98,7 +99,7 @@ PURE __u32 tls_answer_message(struct tls_answer *a, __u32 c)
 		return c == 0 ? TLS_ANSWER_UNKNOWN : TLS_ANSWER_FINAL;
 	}
 	at -= SERVER_RANDOM_OFF;
-	if (at >= HELLO_RANDOM_LEN) /* also: before the random */
+	if (at >= HELLO_RANDOM_LEN) /* or before the random, as `at` is unsigned */
 		return TLS_ANSWER_UNKNOWN;
 	if (c != tls_retry_byte(at))
 		return TLS_ANSWER_FINAL;
@@ -110,7 +111,7 @@ struct tls_answer_walk {
 	struct tls_answer a;
 };
 
-/* A byte, or as much of a record as says nothing. */
+/* Takes a byte, or as much of a record as decides nothing. */
 static long tls_answer_step(__u32 i, void *ctx)
 {
 	struct tls_answer_walk *w = ctx;
@@ -139,7 +140,7 @@ static long tls_answer_step(__u32 i, void *ctx)
 	return LOOP_NEXT;
 }
 
-/* The next bytes that the server said. */
+/* Takes the next bytes from the server. */
 PURE void tls_answer_feed(struct tls_answer *a, struct rd in)
 {
 	struct tls_answer_walk w = { .in = in, .a = *a };
@@ -148,23 +149,23 @@ PURE void tls_answer_feed(struct tls_answer *a, struct rd in)
 	*a = w.a;
 }
 
-/* No record of the server's is open: an alert may be put behind what it has said. */
+/* No record of the server's is unfinished: an alert may be put after what it has sent. */
 PURE int tls_answer_between(const struct tls_answer *a)
 {
 	return a->word != TLS_ANSWER_FINAL && a->left == 0 && a->header == 0;
 }
 
-/* What tls_follow() says of the client's next bytes. */
+/* What tls_follow() returns for the client's next bytes. */
 enum {
 	TLS_FOLLOW_MORE = 0, /* the record's header is not all here */
-	TLS_FOLLOW_PASS,     /* so many of them may travel on */
+	TLS_FOLLOW_PASS,     /* *n of them may travel on */
 	TLS_FOLLOW_WAIT,     /* it depends on the server, which has not answered the first hello */
 	TLS_FOLLOW_HELLO,    /* here the second hello begins: to be judged like the first */
-	TLS_FOLLOW_OPAQUE,   /* nothing is to be judged any more */
+	TLS_FOLLOW_OPAQUE,   /* nothing more is to be judged */
 	TLS_FOLLOW_BAD,
 };
 
-/* The client's stream behind its first hello. All zero at first. */
+/* The client's stream after its first hello. All zero at first. */
 struct tls_follow {
 	__u32 left;  /* bytes of the record that may still travel on */
 	__u32 early; /* bytes of records so far */
@@ -172,8 +173,9 @@ struct tls_follow {
 };
 
 /*
- * What is no record is bad. Behind application data it waits like a handshake record: a client that
- * only began like TLS (a disguise, a test) is left to the server, which does not speak TLS either.
+ * Bytes that are not a record are bad. After application data they wait as a handshake record does:
+ * a client that only began like TLS (a disguise, a test) is left to the server, which does not
+ * speak TLS either.
  */
 PURE int tls_follow_junk(const struct tls_follow *f, __u32 answer)
 {
@@ -194,7 +196,7 @@ PURE int tls_follow_header(struct tls_follow *f, struct rd in, __u32 answer, __u
 		return TLS_FOLLOW_MORE;
 	rd_skip(&in, 1);
 	len = rd_u16(&in);
-	if (len > TLS_SEALED_MAX) /* empty records are taken by servers */
+	if (len > TLS_SEALED_MAX) /* servers accept empty records */
 		return tls_follow_junk(f, answer);
 	f->early += TLS_HEADER_LEN + len;
 	if (f->early > TLS_EARLY_MAX)
@@ -206,8 +208,9 @@ PURE int tls_follow_header(struct tls_follow *f, struct rd in, __u32 answer, __u
 }
 
 /*
- * The client's next bytes, which are not none, behind those that have passed; answer is what the
- * server has said by now (TLS_ANSWER_*). *n is set with TLS_FOLLOW_PASS alone, to 1 or more.
+ * Judges the client's next bytes, at least one, after those that have passed; answer is what is
+ * known of the server's first message (TLS_ANSWER_*). *n is set only with TLS_FOLLOW_PASS, to 1 or
+ * more.
  */
 PURE int tls_follow(struct tls_follow *f, struct rd in, __u32 answer, __u32 *n)
 {

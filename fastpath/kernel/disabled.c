@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The kernel path of a build without BPF (./configure --enable-bpf=no): it is not there, and
-// says so. The rest can then not be reached.
+// The kernel path of a build without BPF (./configure --enable-bpf=no): opening it fails and says
+// why, so the other functions are never reached.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

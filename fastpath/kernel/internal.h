@@ -22,9 +22,9 @@ struct fastpath {
 	struct sluice_bpf *skel;
 	unsigned workers;
 	struct worker_ring *rings;
-	char *pin;		  /* folder our maps are pinned in, or NULL */
-	char *user;		  /* whom we will be, or NULL */
-	ino_t pinned[PINNED_MAX]; /* their files, once they are published */
+	char *pin;		  /* folder in which our maps are pinned, or NULL */
+	char *user;		  /* the user we will become, or NULL */
+	ino_t pinned[PINNED_MAX]; /* inodes of the pins, once published */
 
 	struct flow *records; /* shared with the program */
 	size_t records_bytes;
@@ -32,7 +32,7 @@ struct fastpath {
 	uint64_t *lost; /* by worker, shared with the program */
 	size_t lost_bytes;
 
-	struct pool pool; /* of the records' numbers */
+	struct pool pool; /* of record numbers */
 
 	int names_fd[POLICY_GENERATIONS]; /* inner maps in the slots, or -1 */
 	int rules_fd[POLICY_GENERATIONS];
@@ -41,16 +41,16 @@ struct fastpath {
 	uint32_t generation; /* in force */
 };
 
-/* Positions of a worker's ring, in bytes that went through it: where the next event will be
-   written, and up to where it was read. */
+/* Positions in a worker's ring, in bytes that went through it: where the next event will be
+   written, and up to where the ring has been read. */
 uint64_t ring_written(const struct fastpath *fp, unsigned worker);
 uint64_t ring_read(const struct fastpath *fp, unsigned worker);
 
-/* The running kernel, its BTF and our capabilities: 0, or -ENOTSUP/-EPERM and why. */
+/* The running kernel, its BTF and our capabilities: 0, or -ENOTSUP or -EPERM and why. */
 int probe_machine(char *why, size_t why_len);
 /* Whether a kernel version is at or above the floor of its series. */
 bool probe_floor(unsigned major, unsigned minor, unsigned patch);
-/* The version that uname's two strings tell; Debian names the stable one in `version`. */
+/* The version, from the two strings of uname(); Debian gives the stable one in `version`. */
 bool probe_version(const char *release, const char *version, unsigned out[3]);
 /* Carries a byte through the program on loopback. 0, or -errno and why. */
 int probe_carry(struct fastpath *fp, char *why, size_t why_len);

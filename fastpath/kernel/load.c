@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Loads the program, sizes and attaches its maps, reads its rings and counters.
+// Loads the program, sizes its maps, attaches it, and reads its rings and counters.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -18,19 +18,20 @@
 #include "sluice.skel.h"
 
 #define BPF_FS_MAGIC_NUMBER 0xcafe4a11
-#define EVENTS_MAX 64 /* of a ring in one go */
-/* Records that rest: what may end while their worker has not come to its ring. */
+#define EVENTS_MAX 64 /* of one ring at a time */
+/* Records in reserve for those that rest, one in RESTING_SHARE: so many connections may end before
+   their worker gets to its ring. */
 #define RESTING_SHARE 4
 
 struct worker_ring {
 	struct ring_buffer *rb;
-	uint8_t *positions; /* a page with the reader's, one with the writer's */
-	unsigned left;	    /* events until others have their turn */
+	uint8_t *positions; /* one page with the reader's position, one with the writer's */
+	unsigned left;	    /* events to read before others have their turn */
 	void (*fn)(void *ctx, const struct flow_event *e);
 	void *ctx;
 };
 
-/* The last thing libbpf complained of, to be told when loading fails. */
+/* libbpf's last complaint, reported when loading fails. */
 static __thread char last_word[256];
 
 static int remember(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -58,7 +59,7 @@ static size_t page_bytes(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The libbpf of Debian 12 does not tell positions; the kernel shows them. */
+/* Debian 12's libbpf does not give positions; the kernel exposes them to mmap(). */
 static int open_ring(struct worker_ring *r, int fd)
 {
 	void *p = mmap(NULL, 2 * page_bytes(), PROT_READ, MAP_SHARED, fd, 0);
@@ -110,7 +111,7 @@ static int open_rings(struct fastpath *fp)
 		if (bpf_map_update_elem(outer, &w, &fd, BPF_ANY) != 0)
 			err = -errno;
 		err = err ?: open_ring(&fp->rings[w], fd);
-		close(fd); /* the outer map and the ring's mappings hold it */
+		close(fd); /* the outer map and the ring's mappings keep it alive */
 	}
 	return err;
 }
@@ -152,13 +153,13 @@ static int size_maps(struct fastpath *fp)
 
 static int attach(struct fastpath *fp)
 {
-	/* No bpf_link for this type before 6.10. The map is not pinned, so the attachment ends
-	   with the daemon, however it ends. */
+	/* No bpf_link for this type before 6.10. The map is not pinned, so the attachment ends when
+	   the daemon does, however that happens. */
 	return bpf_prog_attach(bpf_program__fd(fp->skel->progs.sluice_verdict),
 			       bpf_map__fd(fp->skel->maps.socks), BPF_SK_SKB_VERDICT, 0);
 }
 
-/* ---- pinning: what another tool may read ---- */
+/* ---- pinning: the maps that other tools may read ---- */
 
 static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
 {
@@ -172,7 +173,7 @@ static struct bpf_map *pinned_map(struct sluice_bpf *s, size_t i)
 	return i < sizeof(maps) / sizeof(*maps) ? maps[i] : NULL;
 }
 
-/* Where a map is pinned, and where until fastpath_publish(). bpffs reserves dots. */
+/* Where a map is pinned, and where it is until fastpath_publish(). bpffs reserves dots in names. */
 static void pin_paths(const struct fastpath *fp, const struct bpf_map *m, char path[PATH_MAX],
 		      char before[PATH_MAX])
 {
@@ -191,7 +192,7 @@ static void unlink_pins(struct fastpath *fp)
 
 	for (size_t i = 0; (m = pinned_map(fp->skel, i)); i++) {
 		pin_paths(fp, m, path, before);
-		/* Not what a successor has put in its place. */
+		/* Do not remove what a successor has put in its place. */
 		if (fp->pinned[i] && lstat(path, &st) == 0 && st.st_ino == fp->pinned[i])
 			unlink(path);
 		if (!fp->pinned[i])
@@ -233,14 +234,14 @@ static int pin_all(struct fastpath *fp)
 
 	for (size_t i = 0; !err && (m = pinned_map(fp->skel, i)); i++) {
 		pin_paths(fp, m, path, before);
-		unlink(before); /* left by one that was killed */
+		unlink(before); /* left by a process that was killed */
 		err = bpf_obj_pin(bpf_map__fd(m), before) != 0 ? -errno : 0;
 	}
 	return err;
 }
 
-/* The folder may be the user's in a place of root's. Root works in it then, but follows nothing
-   there: pinning, renaming and removing do not, nor does lstat(). */
+/* The folder may belong to the user, in a place of root's. Root then works in it but follows no
+   link there: neither pinning, renaming and removing nor lstat() follows one. */
 static int pin(struct fastpath *fp, const struct conf *conf, char *why, size_t why_len)
 {
 	char text[128];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Records that are free are everybody's, under a lock; those that rest are one worker's, without.
+// Free records are shared, under a lock; resting ones belong to one worker, which needs no lock.
 #include "fastpath/kernel/pool.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static uint32_t pop(struct pool *p, struct pool_queue *q)
 	return record;
 }
 
-/* From `first` to `last`, which are linked, all become free. */
+/* Frees all records from `first` to `last`, which are already linked. */
 static void set_free(struct pool *p, uint32_t first, uint32_t last)
 {
 	pthread_mutex_lock(&p->lock);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which records of flows are free, and which rest. Numbers only: what a record is, and where a
- * ring has got to, is the caller's to know.
+ * Which flow records are free, and which rest. It handles numbers only: what a record is, and how
+ * far a ring has been read, is the caller's business.
  *
- * A record is lent to one worker, and that worker gives it back: into a queue of its own, with the
- * position up to which its ring must be read before the record may be lent again. So nobody has
- * a record of which a ring still has something to tell.
+ * A record is lent to one worker, and that worker gives it back into a queue of its own, with the
+ * position up to which its ring must be read before the record may be lent again. So no one has a
+ * record about which a ring still holds an event.
  */
 #ifndef SLUICE_FASTPATH_KERNEL_POOL_H
 #define SLUICE_FASTPATH_KERNEL_POOL_H
@@ -17,10 +17,10 @@
 
 #define POOL_NONE UINT32_MAX
 
-/* A record that is lent to nobody is in one list. */
+/* A record that is not lent is in exactly one list. */
 struct pool_link {
 	uint32_t next;
-	uint64_t until; /* while it rests: a position of the ring */
+	uint64_t until; /* while it rests: a position in the ring */
 };
 
 /* First in, first out. */
@@ -28,25 +28,25 @@ struct pool_queue {
 	uint32_t head, tail, len;
 };
 
-/* One worker's, and touched by that worker alone. */
+/* Belongs to one worker; no other thread touches it. */
 struct pool_worker {
-	struct pool_queue resting;   /* until its ring has been read so far */
+	struct pool_queue resting;   /* until the ring has been read up to their positions */
 	struct pool_queue lingering; /* not known to have left the map of sockets */
 };
 
 struct pool {
-	struct pool_link *links; /* one a record */
+	struct pool_link *links; /* one for each record */
 	struct pool_worker *workers;
 	uint32_t capacity;
 	_Atomic uint32_t lent;
 
 	pthread_mutex_t lock; /* guards the rest */
-	uint32_t free;	      /* the last that became free is the first to be lent: a busy daemon
-				 stays with a few */
-	uint32_t used;	      /* those from here on were never lent */
+	uint32_t free; /* the last one freed is the first one lent, so that a busy daemon keeps
+			  using the same few */
+	uint32_t used; /* numbers from here on have never been lent */
 };
 
-/* 0 or -ENOMEM; pool_close() is fine after both. */
+/* 0 or -ENOMEM; pool_close() may be called after either. */
 int pool_open(struct pool *p, uint32_t capacity, unsigned workers);
 void pool_close(struct pool *p);
 
@@ -54,13 +54,15 @@ void pool_close(struct pool *p);
 uint32_t pool_take(struct pool *p);
 size_t pool_lent(const struct pool *p);
 
-/* It is back; the next call says when it may be lent again. */
+/* The record is back; the next call says when it may be lent again. */
 void pool_returned(struct pool *p);
-/* Free when the worker's ring has been read up to `until`, a position that never goes back. */
+/* The record becomes free when the worker's ring has been read up to `until`. From call to call
+   `until` never decreases. */
 void pool_rest(struct pool *p, unsigned worker, uint32_t record, uint64_t until);
 /* The worker's ring has been read up to `position`. */
 void pool_passed(struct pool *p, unsigned worker, uint64_t position);
-/* Not even the time from which it has to rest is known: the worker asks for it again. */
+/* The record may still be in the map of sockets, so its rest cannot begin: the worker will look
+   again. */
 void pool_linger(struct pool *p, unsigned worker, uint32_t record);
 uint32_t pool_lingering(const struct pool *p, unsigned worker);
 uint32_t pool_next_lingering(struct pool *p, unsigned worker); /* the oldest, taken out */

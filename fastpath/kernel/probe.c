@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Whether this machine can run the kernel path, and if not, the one thing that is missing.
-// bpftool's feature list says too much; what counts is the floor below which the kernel loses
-// bytes, BTF, our capabilities, and a byte that went through the real program.
+// bpftool's feature list covers too much. What counts is: the kernel version below which sockmap
+// loses bytes, BTF, our capabilities, and a byte that went through the real program.
 #include "fastpath/kernel/internal.h"
 
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@
 
 #define VMLINUX_BTF "/sys/kernel/btf/vmlinux"
 
-/* Fixes for lost data and use-after-free in sockmap went into these (sockmap fact 18). */
+/* The versions in which the fixes for lost data and use-after-free in sockmap arrived. */
 static const struct {
 	unsigned major, minor, patch;
 } floors[] = { { 6, 1, 191 }, { 6, 12, 113 }, { 6, 18, 0 } };
@@ -105,7 +105,7 @@ int probe_machine(char *why, size_t why_len)
 	return err;
 }
 
-/* A connected pair of TCP sockets on loopback, of whichever family is there. */
+/* A connected pair of TCP sockets on loopback, of whichever family is available. */
 static int tcp_pair(int pair[2])
 {
 	struct sockaddr_in a4 = { .sin_family = AF_INET,

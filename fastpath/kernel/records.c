@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A connection's way into the kernel path and out of it. Everything here runs once or twice a
-// connection; what runs per byte is memory shared with the program.
+// A connection's way into the kernel path and out of it. Everything here runs once or twice per
+// connection; what is needed more often is in memory shared with the program.
 #include "fastpath/kernel/records.h"
 
 #include <bpf/bpf.h>
@@ -13,11 +13,11 @@
 #include "fastpath/kernel/internal.h"
 #include "sluice.skel.h"
 
-#define LINGERING_LOOKS 4 /* in one go: each is a system call or two */
+#define LINGERING_LOOKS 4 /* at a time: each is a system call or two */
 
-/* Neither socket is in the map any more. Asked for, and not concluded from close(): who looks at
-   /proc/PID/fdinfo may hold a socket open for a moment longer. What cannot be asked is still there.
- */
+/* True if neither socket is in the map any more. The map is asked, because close() proves nothing:
+   a process that reads /proc/PID/fdinfo may hold a socket open for a moment longer. If the map
+   cannot be asked, the socket counts as still there. */
 static bool has_left(const struct fastpath *fp, uint32_t flow)
 {
 	int socks = bpf_map__fd(fp->skel->maps.socks);
@@ -33,7 +33,8 @@ static bool has_left(const struct fastpath *fp, uint32_t flow)
 	return true;
 }
 
-/* What the program has told of it until it left is in the ring, before where the next goes. */
+/* All events that the program has written about it until it left are in the ring, before the next
+   one's position. */
 static void rest(struct fastpath *fp, unsigned worker, uint32_t flow)
 {
 	if (has_left(fp, flow))
@@ -51,7 +52,7 @@ void flow_let_go(struct fastpath *fp, unsigned worker)
 	pool_passed(&fp->pool, worker, ring_read(fp, worker));
 }
 
-/* All but for the incarnation, and the name, which is valid only with its length. */
+/* Clears all but the incarnation and the name, which is valid only with its length. */
 static void clear(struct flow *f)
 {
 	memset(f->k, 0, sizeof(f->k));
@@ -83,8 +84,8 @@ void flow_give_back(struct fastpath *fp, unsigned worker, uint32_t flow)
 	flow_let_go(fp, worker);
 }
 
-/* Only the worker that has a record ends its incarnation: if that is still the event's, and the
-   event is in our ring, nobody else can have the record, now or while we look. */
+/* Only the worker that has a record ends its incarnation. So if the incarnation is still the
+   event's, and the event is in our ring, nobody else can have the record, now or while we look. */
 bool flow_is_own(const struct fastpath *fp, unsigned worker, const struct flow_event *e)
 {
 	const struct flow_user *u;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // From rules to tables, in four steps: ports to classes; names to slots, each with the chain
 // of entries that give it; chains to numbered sets; sets to decisions. Linear in the number of
-// names, which may be millions: eight bytes each beyond the table itself, and given back.
+// names, which may be millions: each takes eight bytes beyond the table itself, which are given
+// back.
 #include "fastpath/policy/compile.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@
 #define ITEM_DENY(item) ((item) >> 1 & 1)
 #define ITEM_EXACT(item) ((item)&1)
 
-/* An entry of a rule, by its number among all of all rules, chained with the others of the same
-   text. Numbers are index + 1. */
+/* An entry of a rule, found by its number among the entries of all rules, and chained with the
+   others of the same text. Numbers are index + 1. */
 struct link {
 	uint32_t rule;
 	uint32_t next;
@@ -45,7 +46,7 @@ struct compiler {
 	struct ports ports;
 	struct link *links;
 	uint32_t *first;       /* by rule: the number of its first entry */
-	struct u32_list items; /* of all sets, one behind the other */
+	struct u32_list items; /* of all sets, one after the other */
 	struct set *sets;      /* [0] is none */
 	size_t n_sets, sets_room;
 	uint32_t *index; /* open addressing: set numbers by content */
@@ -126,7 +127,7 @@ static const struct conf_name *entry_name(const struct compiler *k, uint32_t num
 	return &k->conf->rules[rule].names[number - 1 - k->first[rule]];
 }
 
-/* Until it is turned into sets, a slot has the head of its chain. */
+/* Until chains are turned into sets, a slot holds the head of its chain. */
 static int add_entry(struct compiler *k, uint32_t number)
 {
 	const char *text = k->conf->text + entry_name(k, number)->text;
@@ -146,7 +147,7 @@ static int add_entry(struct compiler *k, uint32_t number)
 	return 0;
 }
 
-/* Numbers the entries; how many there are, or -E2BIG, -ENOMEM. */
+/* Numbers the entries and returns how many there are, or -E2BIG or -ENOMEM. */
 static int64_t number_entries(struct compiler *k)
 {
 	uint64_t n = 0;
@@ -255,7 +256,7 @@ static int new_set(struct compiler *k, const struct u32_list *l, uint64_t hash, 
 	return 0;
 }
 
-/* The number of the set with exactly these items; sorts them. */
+/* The number of the set with exactly these items, which get sorted. */
 static int intern(struct compiler *k, struct u32_list *l, uint32_t *out)
 {
 	uint64_t hash, i;
@@ -274,7 +275,7 @@ static int intern(struct compiler *k, struct u32_list *l, uint32_t *out)
 	return new_set(k, l, hash, out);
 }
 
-/* Which items a chain stands for, on the name itself and below it. */
+/* Collects the items that a chain stands for, on the name itself and below it. */
 static int collect(struct compiler *k, uint32_t number)
 {
 	const struct conf_name *name;
@@ -317,8 +318,7 @@ static int make_sets(struct compiler *k)
 
 /* ---- sets to decisions ---- */
 
-/* Which item of a set decides for a group and a class of ports; without denies on trial, or with.
- */
+/* Which item of a set decides for a group and a class of ports, with or without denies on trial. */
 static struct rule_decision best_item(const struct compiler *k, const struct set *s, uint16_t group,
 				      uint16_t class, bool trials)
 {
@@ -343,7 +343,7 @@ static struct rule_decision best_item(const struct compiler *k, const struct set
 	return d;
 }
 
-/* A deny on trial changes nothing but what is told: that it would deny what others allow. */
+/* A deny on trial changes only what is reported: that it would deny what the other rules allow. */
 static struct rule_decision decide(const struct compiler *k, const struct set *s, uint16_t group,
 				   uint16_t class)
 {
@@ -368,7 +368,7 @@ static int decide_set(struct compiler *k, uint32_t set, uint16_t group, uint16_t
 			 (struct slot_value){ .a = d.rule, .b = d.verdict });
 }
 
-/* The groups and classes that the rules of a set name. */
+/* Collects the groups and classes that the rules of a set name. */
 static int collect_set(struct compiler *k, const struct set *s)
 {
 	int err = 0;
@@ -388,7 +388,7 @@ static int collect_set(struct compiler *k, const struct set *s)
 	return err;
 }
 
-/* How many rows all sets have. */
+/* Counts the rows of all sets. */
 static int count_decisions(struct compiler *k, size_t *n)
 {
 	int err = 0;
@@ -417,7 +417,8 @@ static int put_decisions(struct compiler *k)
 	return err;
 }
 
-/* Another key of the names does nothing for these: if they find no room, there must be more. */
+/* Drawing another key for the names does not help here: if decisions find no room, the table must
+   be larger. */
 static int make_decisions(struct compiler *k)
 {
 	size_t n;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Classes of ports by partition refinement: at first all ports are one class; each rule splits
-// every class it covers in part. A class that is left empty gives its number back, so numbers
-// stay below the number of ports.
+// every class that it covers only in part. A class that becomes empty gives its number back, so
+// numbers stay below the number of ports.
 #include "fastpath/policy/ports.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "common/cleanup.h"
 
 #define PORTS 65536
-#define CLASSES (2 * PORTS)   /* while one rule is at work, old and new ones */
+#define CLASSES (2 * PORTS)   /* old and new ones, while one rule is being applied */
 #define TOTAL_MAX (16u << 20) /* classes named by all rules together */
 
 struct refine {
@@ -19,7 +19,7 @@ struct refine {
 	uint32_t rule_of[PORTS]; /* number of the last rule that moved the port */
 	uint32_t members[CLASSES];
 	uint32_t split[CLASSES];    /* where this rule moves the members */
-	uint32_t split_by[CLASSES]; /* the rule that split[] is of */
+	uint32_t split_by[CLASSES]; /* the rule for which split[] is valid */
 	uint32_t vacant[CLASSES];
 	uint32_t n_vacant;
 };
@@ -48,7 +48,8 @@ static void move_port(struct refine *f, uint32_t port, uint32_t rule)
 		f->vacant[f->n_vacant++] = old;
 }
 
-/* Gives the classes small numbers, 0 staying 0: at most 65535 others, as no rule names port 0. */
+/* Gives the classes small numbers; 0 stays 0. There are at most 65535 others, because no rule names
+   port 0. */
 static void number_classes(struct refine *f, uint16_t classes[PORTS])
 {
 	uint32_t *number = f->split, next = 1;
@@ -68,7 +69,7 @@ static int compare_u16(const void *a, const void *b)
 	return *(const uint16_t *)a - *(const uint16_t *)b;
 }
 
-/* The classes of a rule; marks[class] is the last rule that named it. */
+/* Lists the classes of a rule; marks[class] is the last rule that named the class. */
 static int list_classes(const struct conf_rule *rule, struct ports_rule *out, uint32_t number,
 			uint32_t *marks, const uint16_t classes[PORTS], size_t *total)
 {

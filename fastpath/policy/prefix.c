@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One binary search for each prefix length in use: some dozen steps with ten thousand
-// networks, once a connection.
+// One binary search for each prefix length in use: some dozen steps with ten thousand networks,
+// once per connection.
 #include "fastpath/policy/prefix.h"
 
 #include <errno.h>
@@ -49,16 +49,6 @@ void prefix_free(struct prefix_table *t)
 	*t = (struct prefix_table){ 0 };
 }
 
-static void mask(uint8_t addr[16], unsigned bits)
-{
-	unsigned whole = bits / 8;
-
-	if (whole == 16)
-		return;
-	addr[whole] &= (uint8_t)(0xff00 >> bits % 8);
-	memset(addr + whole + 1, 0, 15 - whole);
-}
-
 static const struct prefix *find_length(const struct prefix_table *t, const uint8_t addr[16],
 					unsigned bits, size_t *n)
 {
@@ -68,7 +58,7 @@ static const struct prefix *find_length(const struct prefix_table *t, const uint
 	if (low == high)
 		return NULL;
 	memcpy(wanted.addr, addr, sizeof(wanted.addr));
-	mask(wanted.addr, bits);
+	cidr_mask(wanted.addr, bits);
 	while (low < high) {
 		mid = low + (high - low) / 2;
 		if (memcmp(t->at[mid].cidr.addr, wanted.addr, sizeof(wanted.addr)) < 0)
@@ -79,7 +69,7 @@ static const struct prefix *find_length(const struct prefix_table *t, const uint
 	for (high = low; high < end; high++)
 		if (memcmp(t->at[high].cidr.addr, wanted.addr, sizeof(wanted.addr)) != 0)
 			break;
-	/* cidr_has() knows more than the bits */
+	/* cidr_has() checks more than the bits */
 	if (low == high || !cidr_has(&wanted, addr))
 		return NULL;
 	*n = high - low;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Inserting walks at random: a key that finds both its buckets full takes the place of another,
-// which then looks for its own second bucket. With four slots a bucket up to 95 of 100 could be in
-// use; with 60 the walk is a step or two, and eight of nine look-ups for a name that is not there
-// need not read a second line, which in a table of millions is what they cost.
+// which then looks for its own second bucket. With four slots per bucket up to 95 of 100 slots
+// could be in use. With 60 the walk is a step or two, and eight of nine look-ups for a missing name
+// need not read a second line, which in a table of millions is most of their cost.
 #include "fastpath/policy/table.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "bpf/policy/buckets.h"
 
 #define TABLE_FILL 60	 /* of 100 slots */
-#define SPARE_BUCKETS 16 /* where there are few, many keys have one bucket for both */
+#define SPARE_BUCKETS 16 /* with few buckets, many keys have the same one for both of theirs */
 #define WALK_MAX 1000
 #define FILTER_BITS_A_KEY 10
 #define FILTER_BLOCK_BITS 512
@@ -55,7 +55,8 @@ struct slot *table_find(const struct table *t, uint64_t key)
 	return s ?: find_in(&t->at[bucket_two(key, t->n_buckets)], key);
 }
 
-/* Xorshift (Marsaglia 2003): nobody gains from guessing it, the keys are drawn at random. */
+/* Xorshift (Marsaglia 2003): guessing it gains nobody anything, because the hash keys are drawn at
+   random. */
 static uint32_t next_random(struct table *t)
 {
 	t->walk ^= t->walk << 13;

@@ -10,14 +10,14 @@
 #include "slowpath/address/own.h"
 
 /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv4.h and
-   linux/netfilter_ipv6/ip6_tables.h, which do not go together with netinet/in.h. */
+   linux/netfilter_ipv6/ip6_tables.h, which cannot be included together with netinet/in.h. */
 #define ORIGINAL_DST 80
 #define PARTS_MAX 4 /* the address, two of Teredo, one of nat64_prefixes */
 
 struct prefix {
 	uint8_t addr[16];
 	uint8_t bits;
-	bool reachable; /* an exception inside a larger block: globally reachable */
+	bool reachable; /* globally reachable: an exception inside a larger block */
 };
 
 #define V4(a, b, c, d, len)                                                                        \
@@ -28,7 +28,7 @@ struct prefix {
 	{                                                                                          \
 		{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }, 96 + (len), true         \
 	}
-/* the first 48 bits are enough for all but the few that are written out */
+/* the first 48 bits are enough for all but the few rows that are written out */
 #define V6(a, b, c, len)                                                                           \
 	{                                                                                          \
 		{ (a) >> 8, (a)&0xff, (b) >> 8, (b)&0xff, (c) >> 8, (c)&0xff }, len, false         \
@@ -40,8 +40,9 @@ struct prefix {
 
 /*
  * The IANA IPv4 and IPv6 special-purpose address registries (RFC 6890, RFC 8190), multicast, and
- * what is reserved. The longest matching row decides; what matches none is an ordinary address.
- * ORCHIDs are reachable by the registry, but they name hosts and no place where one is: refused.
+ * reserved blocks. The longest matching row decides; an address that matches none is an ordinary
+ * one. ORCHIDs count as reachable in the registry, but they name a host and not where it is, so
+ * they are refused.
  */
 static const struct prefix special[] = {
 	V4(0, 0, 0, 0, 8),		     /* RFC 791: this network */
@@ -84,9 +85,10 @@ static const struct prefix special[] = {
 };
 
 /*
- * Where a cloud tells a machine its credentials, or is told what it does. They are the gateway's,
- * whatever block the address is from, so these are listed one by one like the gateway's own. One
- * that is in no special block is refused by its row here.
+ * Where a cloud gives a machine its credentials, or where the machine reports to it. Those belong
+ * to the gateway, whatever block the address is from, so opening one of these takes an entry for
+ * just that address, as for the gateway's own addresses. An address in no special block is refused
+ * by its row here.
  */
 static const struct prefix metadata[] = {
 	V4(168, 63, 129, 16, 32),   /* Azure: the host, "What is IP address 168.63.129.16?" */
@@ -99,12 +101,12 @@ static const struct prefix metadata[] = {
 	{ { 0xfd, 0, 0, 0x42, [15] = 0x42 }, 128, false },		/* Scaleway by IPv6 */
 };
 
-/* Where an IPv4 address stands in an IPv6 one. */
+/* Where an IPv6 address carries an IPv4 address. */
 struct carrier {
 	struct prefix in;
-	uint8_t at;	/* offset of the four bytes; byte 8 is none of them (RFC 6052) */
+	uint8_t at;	/* offset of the four bytes, skipping byte 8 (RFC 6052) */
 	uint8_t invert; /* xored over them */
-	bool whole;	/* there is nothing else to it: who lists the one lists the other */
+	bool whole; /* the address carries nothing else: listing the IPv4 address lists it too */
 };
 
 static const struct carrier carriers[] = {
@@ -116,24 +118,15 @@ static const struct carrier carriers[] = {
 	{ V6(0x2001, 0x0000, 0x0000, 32), 4, 0, false },       /* RFC 4380: Teredo, the server */
 };
 
-/* An address, and each IPv4 address that it carries. */
+/* An address and every IPv4 address that it carries. */
 struct parts {
 	struct part {
 		uint8_t addr[16];
-		bool lists; /* who lists this lists the whole */
+		bool lists; /* listing this part lists the whole */
 	} at[PARTS_MAX];
 	size_t n;
-	bool translated; /* by a prefix of nat64_prefixes: only what is inside matters */
+	bool translated; /* by a prefix of nat64_prefixes: only the IPv4 address inside matters */
 };
-
-static bool prefix_has(const uint8_t prefix[16], unsigned bits, const uint8_t addr[16])
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	if (memcmp(prefix, addr, whole) != 0)
-		return false;
-	return rest == 0 || ((prefix[whole] ^ addr[whole]) >> (8 - rest)) == 0;
-}
 
 static bool row_is_special(const uint8_t addr[16])
 {
@@ -142,7 +135,7 @@ static bool row_is_special(const uint8_t addr[16])
 	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
 		const struct prefix *p = &special[i];
 
-		if (prefix_has(p->addr, p->bits, addr) && (!best || p->bits > best->bits))
+		if (cidr_agree(p->addr, addr, p->bits) && (!best || p->bits > best->bits))
 			best = p;
 	}
 	return best && !best->reachable;
@@ -158,7 +151,8 @@ static bool list_has(const struct cidr_list *list, const uint8_t addr[16])
 
 /* ---- what is ours ---- */
 
-/* All of 127/8 is this machine, and so is "any address" to connect(), whatever interfaces say. */
+/* All of 127/8 is this machine, and so is the unspecified address to connect(), whatever addresses
+   the interfaces have. */
 static bool is_here(const struct in6_addr *ip)
 {
 	return (address_is_v4(ip) && (ip->s6_addr[12] == 127 || ip->s6_addr[12] == 0)) ||
@@ -181,7 +175,8 @@ static bool is_metadata(const uint8_t addr[16])
 	return false;
 }
 
-/* Opened by nothing but an entry of its full length: who lists a network means the others in it. */
+/* Opened only by an entry of its full length: someone who lists a network means the other addresses
+   in it. */
 static bool is_guarded(const struct conf *conf, const uint8_t addr[16])
 {
 	return is_own(conf, addr) || is_metadata(addr);
@@ -189,28 +184,30 @@ static bool is_guarded(const struct conf *conf, const uint8_t addr[16])
 
 /* ---- what an address carries ---- */
 
-/* As a v4-mapped one. */
+/* Adds the carried address as a v4-mapped one. */
 static void add_carried(struct parts *p, const struct carrier *c, const uint8_t addr[16])
 {
 	struct part *part = &p->at[p->n++];
 	unsigned from = c->at;
+	uint8_t v4[4];
 
-	*part = (struct part){ .addr = { [10] = 0xff, [11] = 0xff }, .lists = c->whole };
-	for (unsigned i = 12; i < 16; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		if (from == 8)
 			from++;
-		part->addr[i] = addr[from++] ^ c->invert;
+		v4[i] = addr[from++] ^ c->invert;
 	}
+	part->lists = c->whole;
+	cidr_from_v4(part->addr, v4);
 }
 
-/* Loopback and unspecified look like v4-compatible ones and are not. */
+/* Loopback and the unspecified address look v4-compatible and are not. */
 static bool is_carried_by(const struct carrier *c, const struct in6_addr *ip)
 {
-	return prefix_has(c->in.addr, c->in.bits, ip->s6_addr) && !IN6_IS_ADDR_LOOPBACK(ip) &&
+	return cidr_agree(c->in.addr, ip->s6_addr, c->in.bits) && !IN6_IS_ADDR_LOOPBACK(ip) &&
 	       !IN6_IS_ADDR_UNSPECIFIED(ip);
 }
 
-/* The longest of nat64_prefixes that has it, as a route would be chosen; or NULL. */
+/* The longest of nat64_prefixes that holds the address, chosen like a route; or NULL. */
 static const struct cidr *translator_of(const struct conf *conf, const uint8_t addr[16])
 {
 	const struct cidr *best = NULL;
@@ -236,7 +233,7 @@ static void look_inside(const struct conf *conf, const struct in6_addr *ip, stru
 	if (!prefix)
 		return;
 	add_carried(p, &(struct carrier){ .at = prefix->bits / 8, .whole = true }, ip->s6_addr);
-	/* With another byte 8 it is not what a translator makes: it stands for itself. */
+	/* No translator makes an address with another byte 8: such a one stands for itself. */
 	p->translated = ip->s6_addr[8] == 0;
 }
 
@@ -250,7 +247,7 @@ static bool any_is_own(const struct conf *conf, const struct parts *p)
 
 /* ---- the verdict ---- */
 
-/* whole: only by an entry of the full length */
+/* whole: only an entry of the full length counts */
 static bool is_listed(const struct cidr_list *list, const uint8_t addr[16], bool whole)
 {
 	for (size_t i = 0; i < list->n; i++)
@@ -259,7 +256,8 @@ static bool is_listed(const struct cidr_list *list, const uint8_t addr[16], bool
 	return false;
 }
 
-/* Who lists it as it stands, or what alone it carries, has said what he wants. */
+/* True if private_networks lists the address as it stands, or the only thing that it carries: that
+   is an explicit wish. */
 static bool parts_are_listed(const struct conf *conf, const struct parts *p)
 {
 	bool whole = false;
@@ -301,7 +299,7 @@ static bool is_listener_port(const struct conf *conf, uint16_t port)
 	return false;
 }
 
-/* Whether the connection was made to just this address and port of ours. */
+/* Whether the connection was made to exactly this address and port of ours. */
 static bool is_local_end(int fd, const struct endpoint_addr *a)
 {
 	struct sockaddr_storage ss = { 0 };
@@ -314,7 +312,7 @@ static bool is_local_end(int fd, const struct endpoint_addr *a)
 	return same(&local, a);
 }
 
-/* A socket that was reset is no longer the one with its addresses. */
+/* A socket that was reset no longer owns its addresses. */
 static bool is_connected(int fd)
 {
 	struct sockaddr_storage ss;
@@ -332,11 +330,12 @@ int address_original(int fd, const struct conf *start, const struct conf *now,
 	struct endpoint_addr asked;
 
 	if (getsockopt(fd, level, ORIGINAL_DST, &ss, &len) != 0)
-		return errno == ENOPROTOOPT ? -ENOENT : -errno; /* a kernel without it */
+		return errno == ENOPROTOOPT ? -ENOENT :
+					      -errno; /* a kernel without connection tracking */
 	address_from_sockaddr(&asked, (struct sockaddr *)&ss);
-	/* Asked in this order: who is connected now was it when the entry was looked up. And one
-	   that begins with a packet of ours, from when the client's was gone, ends at the client.
-	 */
+	/* The order matters: a socket that is connected now was also connected when the entry was
+	   looked up. And an entry that began with a packet of ours, because the client's entry was
+	   gone by then, has the client as its destination. */
 	if (!is_connected(fd) || same(&asked, client))
 		return -ENOENT;
 	if (is_listener_port(start, asked.port) &&
@@ -350,18 +349,11 @@ void address_from_sockaddr(struct endpoint_addr *out, const struct sockaddr *sa)
 {
 	struct endpoint_addr a = { 0 };
 
-	if (sa->sa_family == AF_INET) {
-		const struct sockaddr_in *sin = (const struct sockaddr_in *)sa;
-
-		a.ip.s6_addr[10] = a.ip.s6_addr[11] = 0xff;
-		memcpy(a.ip.s6_addr + 12, &sin->sin_addr, 4);
-		a.port = ntohs(sin->sin_port);
-	} else if (sa->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)sa;
-
-		a.ip = sin6->sin6_addr;
-		a.port = ntohs(sin6->sin6_port);
-	}
+	cidr_from_sockaddr(a.ip.s6_addr, sa);
+	if (sa->sa_family == AF_INET)
+		a.port = ntohs(((const struct sockaddr_in *)sa)->sin_port);
+	else if (sa->sa_family == AF_INET6)
+		a.port = ntohs(((const struct sockaddr_in6 *)sa)->sin6_port);
 	*out = a;
 }
 
@@ -397,7 +389,7 @@ bool address_is_refused(const struct conf *conf, const struct in6_addr *ip)
 	return !parts_are_listed(conf, &p) && parts_are_refused(conf, &p);
 }
 
-/* own: a is of this machine */
+/* own: a is an address of this machine */
 static bool listens_at(const struct sockaddr_storage *ss, const struct endpoint_addr *a, bool own)
 {
 	struct endpoint_addr l;
@@ -444,13 +436,14 @@ int address_literal(const char *text, size_t len, struct in6_addr *out)
 {
 	char copy[INET6_ADDRSTRLEN];
 	struct in6_addr ip = { 0 };
+	struct in_addr v4;
 	bool v6 = len >= 2 && text[0] == '[' && text[len - 1] == ']';
 
 	if (v6) {
 		text++;
 		len -= 2;
 	}
-	/* inet_pton() ends at a NUL: one inside is not an address */
+	/* inet_pton() stops at a NUL: text with one inside is not an address */
 	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len))
 		return -EINVAL;
 	memcpy(copy, text, len);
@@ -459,9 +452,9 @@ int address_literal(const char *text, size_t len, struct in6_addr *out)
 		if (inet_pton(AF_INET6, copy, &ip) != 1)
 			return -EINVAL;
 	} else {
-		if (inet_pton(AF_INET, copy, ip.s6_addr + 12) != 1)
+		if (inet_pton(AF_INET, copy, &v4) != 1)
 			return -EINVAL;
-		ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
+		cidr_from_v4(ip.s6_addr, &v4);
 	}
 	*out = ip;
 	return 0;

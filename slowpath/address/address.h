@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Addresses as the slow path needs them: where a redirected connection was going, whether a
- * destination is one we may connect to, and how to write one down.
+ * Addresses as the slow path needs them: where a redirected connection was going, whether we may
+ * connect to a destination, and how to print an address.
  */
 #ifndef SLUICE_SLOWPATH_ADDRESS_ADDRESS_H
 #define SLUICE_SLOWPATH_ADDRESS_ADDRESS_H
@@ -23,10 +23,10 @@ struct endpoint_addr {
 };
 
 /*
- * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST), by the connection's
- * entry in connection tracking, which is found by addresses and ports alone. 0; -ELOOP: it was made
- * to one of start's listeners, by proof of its entry; -ENOENT: it has none, none any more, or what
- * is found need not be its own; or another -errno.
+ * The destination before REDIRECT (SO_ORIGINAL_DST, IP6T_SO_ORIGINAL_DST), from the connection's
+ * entry in connection tracking, which the kernel finds by addresses and ports alone. 0; -ELOOP: the
+ * entry proves that the connection was made to one of start's listeners; -ENOENT: it has no entry,
+ * no longer has one, or the entry found may not be its own; or another -errno.
  */
 int address_original(int fd, const struct conf *start, const struct conf *now,
 		     const struct endpoint_addr *client, struct endpoint_addr *dst);
@@ -36,17 +36,18 @@ socklen_t address_to_sockaddr(const struct endpoint_addr *a, struct sockaddr_sto
 bool address_is_v4(const struct in6_addr *ip);
 
 /*
- * Not a place for clients: special by RFC 6890 and its registries (loopback, link-local, private,
- * shared, documentation, benchmark, multicast, reserved, "this network", unique-local), where a
- * cloud has its metadata, or an address of this machine (slowpath/address/own.h,
- * conf->own_addresses); and not listed in conf->private_networks, where the latter two need an
- * entry of full length. IPv4 inside IPv6 (v4-mapped, v4-compatible, v4-translated, 64:ff9b::/96 and
- * conf->nat64_prefixes, 6to4, Teredo) is judged as well, and but for Teredo and v4-translated it is
- * enough if that is listed.
+ * Whether clients may not go there. True for addresses that are special by RFC 6890 and its
+ * registries (loopback, link-local, private, shared, documentation, benchmark, multicast, reserved,
+ * "this network", unique-local), for a cloud's metadata addresses, and for addresses of this
+ * machine (slowpath/address/own.h, conf->own_addresses); unless conf->private_networks lists the
+ * address, where the latter two kinds need an entry of full length. IPv4 inside IPv6 (v4-mapped,
+ * v4-compatible, v4-translated, 64:ff9b::/96 and conf->nat64_prefixes, 6to4, Teredo) is judged as
+ * well, and except for Teredo and v4-translated it is enough if the IPv4 address is listed.
  */
 bool address_is_refused(const struct conf *conf, const struct in6_addr *ip);
-/* One of this machine's own addresses, or one that carries it, at a port that one of start's
-   listeners has. Which are own and what carries one is for the configuration in force to say. */
+/* Whether this is one of the machine's own addresses, or one that carries such an address, at the
+   port of one of start's listeners. The configuration in force, `now`, decides which addresses are
+   own and which carry one. */
 bool address_is_own_listener(const struct conf *start, const struct conf *now,
 			     const struct endpoint_addr *a);
 

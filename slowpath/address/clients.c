@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A hash of the clients that have a connection open; an entry goes with its last one, so it is
-// never larger than max_connections.
+// A hash of the clients that have a connection open. An entry goes when its last connection does,
+// so the hash is never larger than max_connections.
 #include "slowpath/address/clients.h"
 
 #include <pthread.h>
@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "bpf/wire/hash.h"
+#include "conf/conf.h"
 
 #define BUCKETS_MIN 4096
 
@@ -30,9 +31,8 @@ struct client_key clients_key(const struct in6_addr *ip, unsigned prefix6)
 	struct client_key key = { { 0 } };
 	unsigned bits = IN6_IS_ADDR_V4MAPPED(ip) ? 128 : prefix6;
 
-	memcpy(key.bytes, ip, bits / 8);
-	if (bits % 8)
-		key.bytes[bits / 8] = (uint8_t)(ip->s6_addr[bits / 8] & 0xff00 >> bits % 8);
+	memcpy(key.bytes, ip, sizeof(key.bytes));
+	cidr_mask(key.bytes, bits);
 	return key;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Whatever netlink has to tell, the answer is to read everything again: so it does not matter
-// which message was lost, came twice or in what order. What is read is collected beside the set
-// in force and takes its place when it is whole. A router may have a million routes that change
-// all day: the kernel is asked for those alone that are ours, and news of others is passed over.
+// Whatever netlink reports, the answer is to read everything again, so it does not matter if
+// messages were lost, came twice or came in another order. The new set is collected beside the one
+// in force and replaces it when complete. A router may have a million routes that change all day,
+// so the kernel is asked only for those that are ours, and news of others is ignored.
 #include "slowpath/address/own.h"
 
 #include <errno.h>
@@ -18,11 +18,12 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "conf/conf.h"
 
 #define MESSAGES_LEN 65536
 #define RETRY_MS 1000 /* after the kernel could not answer */
-#define START_S 10    /* for it to answer at start */
-#define READS 64      /* in one go, then the loop has its turn */
+#define START_S 10    /* time for it to answer at start */
+#define READS 64      /* at a time, then the loop has its turn */
 
 /* Addresses from first to last, both included. */
 struct range {
@@ -34,7 +35,7 @@ struct list {
 	size_t n, room;
 };
 
-/* What is asked, one after the other. Type: of the routes. */
+/* The questions, asked one after the other. Type: of the routes. */
 static const struct explain_question {
 	uint16_t message;
 	uint8_t type;
@@ -52,11 +53,11 @@ static struct {
 	struct list next; /* being read */
 	int fd;
 	struct event *news, *retry;
-	bool reading;	 /* the kernel was asked */
-	unsigned asked;	 /* which of the questions */
-	bool again;	 /* and what it says is out of date */
-	bool whole;	 /* some answer was complete */
-	uint32_t serial; /* of the question */
+	bool reading;	 /* the kernel has been asked */
+	unsigned asked;	 /* which of the questions it is answering */
+	bool again;	 /* what it is answering is already out of date, so ask again */
+	bool whole;	 /* at least one answer has been complete */
+	uint32_t serial; /* of the current question */
 	uint8_t messages[MESSAGES_LEN] __attribute__((aligned(NLMSG_ALIGNTO)));
 } own = { .lock = PTHREAD_RWLOCK_INITIALIZER, .fd = -1 };
 
@@ -87,7 +88,7 @@ bool own_has(const uint8_t addr[16])
 	return found;
 }
 
-/* Sorts, and makes one of those that overlap. */
+/* Sorts the ranges and merges those that overlap. */
 static void tidy(struct list *l)
 {
 	size_t n = 0;
@@ -120,11 +121,13 @@ static void put_in_force(void)
 	free(old.at);
 }
 
-/* The addresses that have the first bits of addr. */
+/* Adds the addresses that share the first `bits` bits of addr. */
 static int collect(const uint8_t addr[16], unsigned bits)
 {
+	uint8_t mask[16];
 	struct range *r;
 
+	memset(mask, 0xff, sizeof(mask));
 	if (own.next.n == own.next.room) {
 		size_t room = own.next.room ? own.next.room * 2 : 64;
 		void *grown = reallocarray(own.next.at, room, sizeof(struct range));
@@ -135,12 +138,10 @@ static int collect(const uint8_t addr[16], unsigned bits)
 		own.next.room = room;
 	}
 	r = &own.next.at[own.next.n++];
+	cidr_mask(mask, bits);
 	for (unsigned i = 0; i < 16; i++) {
-		unsigned kept = bits > i * 8 ? bits - i * 8 : 0;
-		uint8_t rest = kept >= 8 ? 0 : (uint8_t)(0xff >> kept);
-
-		r->first[i] = addr[i] & (uint8_t)~rest;
-		r->last[i] = addr[i] | rest;
+		r->first[i] = addr[i] & mask[i];
+		r->last[i] = addr[i] | (uint8_t)~mask[i];
 	}
 	return 0;
 }
@@ -152,11 +153,19 @@ static size_t size_of(unsigned family)
 	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
 }
 
+static void take_bytes(uint8_t out[16], const void *bytes, size_t size)
+{
+	if (size == 4)
+		cidr_from_v4(out, bytes);
+	else
+		memcpy(out, bytes, 16);
+}
+
 static int take_address(const struct nlmsghdr *h)
 {
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
 	size_t size = size_of(m->ifa_family);
-	uint8_t addr[16] = { [10] = 0xff, [11] = 0xff };
+	uint8_t addr[16];
 	const struct rtattr *a = IFA_RTA(m);
 	long left = (long)IFA_PAYLOAD(h);
 	bool found = false;
@@ -167,17 +176,18 @@ static int take_address(const struct nlmsghdr *h)
 		if ((a->rta_type != IFA_LOCAL && a->rta_type != IFA_ADDRESS) ||
 		    RTA_PAYLOAD(a) != size)
 			continue;
-		memcpy(addr + 16 - size, RTA_DATA(a), size);
+		take_bytes(addr, RTA_DATA(a), size);
 		found = true;
-		if (a->rta_type == IFA_LOCAL) /* IFA_ADDRESS is the other end then */
+		if (a->rta_type == IFA_LOCAL) /* IFA_ADDRESS is then the other end */
 			break;
 	}
 	return found ? collect(addr, 128) : 0;
 }
 
 /*
- * Delivered here. TCP cannot be sent to a broadcast route, so those are left to what the address
- * is by itself. Older kernels tell of all routes, whatever was asked.
+ * True for routes that deliver to this machine. TCP cannot be sent to a broadcast route, so such
+ * addresses are judged only by what they are in themselves. Older kernels report all routes,
+ * whatever was asked.
  */
 static bool is_ours(const struct rtmsg *m)
 {
@@ -188,7 +198,7 @@ static int take_route(const struct nlmsghdr *h)
 {
 	const struct rtmsg *m = NLMSG_DATA(h);
 	size_t size = size_of(m->rtm_family);
-	uint8_t addr[16] = { [10] = 0xff, [11] = 0xff };
+	uint8_t addr[16];
 	const struct rtattr *a = RTM_RTA(m);
 	long left = (long)RTM_PAYLOAD(h);
 
@@ -197,7 +207,7 @@ static int take_route(const struct nlmsghdr *h)
 	for (; RTA_OK(a, left); a = RTA_NEXT(a, left)) {
 		if (a->rta_type != RTA_DST || RTA_PAYLOAD(a) != size)
 			continue;
-		memcpy(addr + 16 - size, RTA_DATA(a), size);
+		take_bytes(addr, RTA_DATA(a), size);
 		return collect(addr, (unsigned)(128 - size * 8) + m->rtm_dst_len);
 	}
 	return 0;
@@ -228,7 +238,7 @@ static int ask(void)
 	return send_question(&questions[0]);
 }
 
-/* The answer has come to its end; with an error it is a part of one. */
+/* The answer has ended; with an error, only part of it has come. */
 static int finish(int error)
 {
 	own.reading = false;
@@ -242,7 +252,7 @@ static int finish(int error)
 	return 0;
 }
 
-/* A change: what is being read, or is in force, is out of date. */
+/* Something changed: the set being read, or the one in force, is out of date. */
 static int changed(void)
 {
 	if (!own.reading)
@@ -256,7 +266,7 @@ static bool is_route(const struct nlmsghdr *h)
 	return h->nlmsg_type == RTM_NEWROUTE || h->nlmsg_type == RTM_DELROUTE;
 }
 
-/* News of the kernel's own accord. */
+/* A message that the kernel sends of its own accord. */
 static int take_news(const struct nlmsghdr *h)
 {
 	return is_route(h) && !is_ours(NLMSG_DATA(h)) ? 0 : changed();
@@ -264,7 +274,8 @@ static int take_news(const struct nlmsghdr *h)
 
 static int take_message(const struct nlmsghdr *h)
 {
-	const struct nlmsgerr *e = NLMSG_DATA(h); /* what is done says the same in its first word */
+	const struct nlmsgerr *e =
+		NLMSG_DATA(h); /* NLMSG_DONE has its error in the first word, too */
 
 	if (!own.reading || h->nlmsg_seq != own.serial)
 		return 0;
@@ -289,7 +300,8 @@ static int receive(void)
 	unsigned len = n > 0 ? (unsigned)n : 0;
 	int r = 0;
 
-	if (n < 0 && errno == ENOBUFS) /* news was lost; an answer waits for room, and is not */
+	if (n < 0 &&
+	    errno == ENOBUFS) /* news was lost; an answer cannot be, because it waits for room */
 		return changed();
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
@@ -347,13 +359,13 @@ static int open_socket(void)
 	if (own.fd < 0 || bind(own.fd, (struct sockaddr *)&us, sizeof(us)) != 0 ||
 	    setsockopt(own.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0)
 		return -errno;
-	/* Then the type that is asked for counts; without it all routes are told, and sorted out.
-	 */
+	/* With this option the kernel heeds the type that we ask for; without it, it reports all
+	   routes, and we filter them. */
 	setsockopt(own.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
 	return 0;
 }
 
-/* Blocking, until the first answer is whole. */
+/* Blocks until the first answer is complete. */
 static int read_all(void)
 {
 	int r = ask();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What an operator said at run time, kept over a restart. A file that cannot be read whole is an
-// error: a denial that was said must not be forgotten without a word.
+// Keeps an operator's entries made at run time over a restart. A file that cannot be read
+// completely is an error: a denial must not be forgotten silently.
 #include "slowpath/daemon/change_file.h"
 
 #include <errno.h>
@@ -161,7 +161,7 @@ static int write_lines(int fd, const struct policy_change *at, size_t n)
 	return err;
 }
 
-/* What was renamed is there after a loss of power, too. */
+/* Makes a renamed file survive a loss of power. */
 static int sync_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What is said at run time: sluicectl allow, deny, revoke. A change is kept first, if it is to be
-// kept at all, then put in force; if either fails, neither happened.
+// Entries made at run time: sluicectl allow, deny, revoke. A change is first saved to the file, if
+// there is one, and then put in force; if either step fails, neither has happened.
 #include "slowpath/daemon/changes.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include "slowpath/report/json.h"
 #include "slowpath/report/tail.h"
 
-#define LOOK_MS 1000 /* at least so often, since the clock of entries may be set */
+#define LOOK_MS 1000 /* look at least this often, since the clock that entries go by may be set */
 
 struct changes {
 	struct policy_change *at; /* in the order they were made */
@@ -61,7 +61,8 @@ static int put_in_force(struct daemon *d, char *err)
 	return p ? force_changes(d, p, err) : -ENOMEM;
 }
 
-/* Makes `at` the list, whose owner we become, without keeping it. On failure it is the old one. */
+/* Makes `at` the list in force and takes ownership of it, without writing the file. On failure the
+   old list stays. */
 static int put_list_in_force(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
 	struct changes before = *d->changes;
@@ -79,7 +80,8 @@ static int put_list_in_force(struct daemon *d, struct policy_change *at, size_t 
 	return 0;
 }
 
-/* The same, kept before. On failure everything is as before, and at the caller's still. */
+/* As put_list_in_force(), but writes the file first. On failure nothing changed and the caller
+   still owns `at`. */
 static int replace_list(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
 	char other[ERR_LEN];
@@ -104,8 +106,8 @@ static void arm_expiry(struct daemon *d)
 		event_add(d->changes->expiry, &soon);
 }
 
-/* A copy of those that are not over at `now` (0: of all), with room for one more; NULL without
-   memory. */
+/* A copy of the entries that have not expired at `now` (0: of all), with room for one more; NULL
+   without memory. */
 static struct policy_change *copy_valid(const struct changes *c, int64_t now, size_t *n)
 {
 	struct policy_change *at = calloc(c->n + 1, sizeof(*at));
@@ -131,8 +133,8 @@ static void log_expired(const struct policy_change *at, size_t n, int64_t now)
 	}
 }
 
-/* Never kept first: the file says itself until when an entry is, and a disk that is full must not
-   make it last. */
+/* Here the file is written last: it says itself until when an entry is valid, and a full disk must
+   not make an entry last longer. */
 static int drop_expired(struct daemon *d, struct policy_change *at, size_t n, char *err)
 {
 	int r = put_list_in_force(d, at, n, err);
@@ -176,7 +178,8 @@ static enum control_result refuse(struct control_call *call, const char *why)
 	return CONTROL_ERROR;
 }
 
-/* It would be kept by nobody, and be in force for the connections that we still have. */
+/* After the hand-over nobody would save the change, and it would be in force only for the
+   connections that we still have. */
 static const char *too_late(const struct daemon *d)
 {
 	return d->handed_over ? DAEMON_HANDED_OVER : NULL;
@@ -187,7 +190,7 @@ static bool same_entry(const struct policy_change *a, const struct policy_change
 	return a->kind == b->kind && strcmp(a->name, b->name) == 0;
 }
 
-/* Takes the entry for the same text out; whether there was one. */
+/* Takes out the entry for the same text. Returns whether there was one. */
 static bool take_out(struct policy_change *at, size_t *n, const struct policy_change *c)
 {
 	size_t left = 0;
@@ -250,7 +253,7 @@ static enum control_result add(struct daemon *d, struct control_call *call, bool
 	if (!at)
 		return refuse(call, err);
 	take_out(at, &n, &c);
-	if (n == CHANGES_MAX) { /* with it the file could not be read again */
+	if (n == CHANGES_MAX) { /* with one more the file could not be read again */
 		free(at);
 		return refuse(call, "too many entries made at run time");
 	}
@@ -345,7 +348,7 @@ enum control_result changes_verb_list(struct daemon *d, struct control_call *cal
 
 /* ---- life ---- */
 
-/* Those of them that are not over. */
+/* Puts the entries read from the file in force, without the expired ones. */
 static int put_kept(struct daemon *d, char *err)
 {
 	struct policy_change *at;

@@ -8,11 +8,11 @@
 struct daemon;
 struct policy;
 
-int changes_open(struct daemon *d, char *err); /* 0 or -errno and a line; reads what was kept */
+int changes_open(struct daemon *d, char *err); /* reads the saved entries; 0 or -errno and a line */
 void changes_close(struct daemon *d);
-/* Reads again what the process before has kept meanwhile. 0, or -errno and a line. */
+/* Reads again the entries that the old process has saved meanwhile. 0, or -errno and a line. */
 int changes_catch_up(struct daemon *d, char *err);
-/* p with the changes of now in place of its own, a new reference; NULL and a line in err. */
+/* p with the current changes in place of its own, as a new reference; NULL and a line in err. */
 struct policy *changes_added(const struct daemon *d, const struct policy *p, char *err);
 enum control_result changes_verb_allow(struct daemon *d, struct control_call *call);
 enum control_result changes_verb_deny(struct daemon *d, struct control_call *call);

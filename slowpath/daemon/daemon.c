@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Starts everything in the order in which it can fail cleanly, then waits for signals and
-// for the control socket on a loop of its own; the traffic is the workers'.
+// Starts everything in an order in which each step can fail cleanly, then waits for signals and for
+// the control socket on a loop of its own; the workers carry the traffic.
 #include "slowpath/daemon/daemon.h"
 
 #include <errno.h>
@@ -33,8 +33,8 @@
 #include "slowpath/report/metrics_server.h"
 #include "slowpath/report/tail.h"
 
-#define NEW_SUFFIX ".new" /* of the control socket, until it takes its place */
-/* Larger blocks have a mapping of their own: lists that have grown or gone leave no holes. */
+#define NEW_SUFFIX ".new" /* suffix of the control socket until it replaces the old one */
+/* Larger blocks get a mapping of their own, so that lists that grow or go leave no holes. */
 #define MAPPED_BYTES (1 << 20)
 
 int daemon_check(const char *conf_path)
@@ -69,7 +69,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	all_workers(d, worker_stop);
 }
 
-/* The loop ends when the last worker has; looked at often enough for a person. */
+/* The loop ends when the last worker has ended; this looks often enough for a person not to
+   wait. */
 static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -187,7 +188,7 @@ static int open_fastpath(struct daemon *d, const struct conf *conf, char *err)
 	return 0;
 }
 
-/* Too few is no reason not to start: whoever comes beyond them waits, and is not refused. */
+/* Too few is no reason not to start: connections beyond the limit wait and are not refused. */
 static void divide_files(struct daemon *d, const struct conf *conf)
 {
 	struct files *f = &d->shared.files;
@@ -223,9 +224,10 @@ static int start_workers(struct daemon *d)
 	return r;
 }
 
-/* ---- the place of one that runs, and the sockets ---- */
+/* ---- taking the place of a running daemon, and the sockets ---- */
 
-/* Beside the running one's if it is to be replaced: then nobody else can replace it meanwhile. */
+/* Opens the socket beside the running daemon's if we are to replace it: then no other process can
+   replace it meanwhile. */
 static int open_control(struct daemon *d, const struct conf *conf, char *err)
 {
 	char path[PATH_MAX];
@@ -256,7 +258,7 @@ static int deal_listeners(struct daemon *d)
 	return r;
 }
 
-/* To the socket that the user can reach; who we are to the other end, root, does not change. */
+/* The path is looked up with the user's rights; to the other end we are still root. */
 static int ask_the_one_before(struct daemon *d, const struct conf *conf, char *err)
 {
 	struct guise as;
@@ -281,10 +283,10 @@ static int open_listeners(struct daemon *d, const struct conf *conf, char *err)
 	return r ?: deal_listeners(d);
 }
 
-/* The one that is replaced. */
+/* The daemon that we replace. */
 struct before {
-	int fd;	     /* to tell it by; -1: there is none */
-	int process; /* to end it, if it does not listen */
+	int fd;	     /* to tell it that we serve; -1: there is no daemon to replace */
+	int process; /* to end it if it does not answer */
 };
 
 static int find_the_one_before(const struct conf *conf, struct before *before, char *err)
@@ -316,7 +318,8 @@ static int move_control(struct daemon *d, const struct conf *conf, char *err)
 	return r;
 }
 
-/* From here on others find us and not the one before. Last, and after all that can go wrong. */
+/* From here on clients find us and not the old daemon. Done last, after everything that can go
+   wrong. */
 static int take_place(struct daemon *d, const struct conf *conf, struct before *before, char *err)
 {
 	int r = d->replace ? find_the_one_before(conf, before, err) : 0;
@@ -326,10 +329,10 @@ static int take_place(struct daemon *d, const struct conf *conf, struct before *
 	return r || !d->replace ? r : move_control(d, conf, err);
 }
 
-/* The log is his already. */
+/* The log already belongs to the user. */
 static int become_user(struct daemon *d, const struct conf *conf, char *err)
 {
-	guise_give_path(conf->pin, conf->user); /* to be removed at the end */
+	guise_give_path(conf->pin, conf->user); /* so that it can be removed at the end */
 	guise_give_path(conf->control, conf->user);
 	return privilege_drop(conf->user, d->shared.fp != NULL, conf->mark != 0, err, ERR_LEN);
 }
@@ -347,7 +350,8 @@ static int begin_accepting(struct daemon *d, char *err)
 	return result.err;
 }
 
-/* What the manager has of us outlives us, and with it whoever waits to be accepted. */
+/* The sockets that the manager keeps for us outlive us, and so do the clients that wait in them to
+   be accepted. */
 static void store_listeners(const struct daemon *d)
 {
 	AUTO_FREE int *fds = notify_present() ? calloc(d->listeners.n, sizeof(*fds)) : NULL;
@@ -365,9 +369,9 @@ static void catch_up(struct daemon *d)
 		log_error("%s", err);
 }
 
-/* Nobody finds it any more, but some may have found it before. When it has ended its service it
-   takes no more entries, and all it took are in the file; and who has had it reload what we had
-   read already will not ask us. */
+/* Nobody new can reach the old process, but an earlier client may. Once it stops serving, every
+   entry it accepted is in the file, so read that again. And a client that made it reload files that
+   we had already read will not ask us, so check whether they have changed. */
 static void end_the_one_before(struct daemon *d, struct before *before)
 {
 	char err[ERR_LEN];
@@ -392,7 +396,7 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 	r = r ?: become_user(d, conf, err);
 	r = r ?: start_workers(d);
 	if (!r && before.fd >= 0)
-		catch_up(d); /* what was denied is denied from the first connection on */
+		catch_up(d); /* so that denials made meanwhile hold from the first connection on */
 	r = r ?: begin_accepting(d, err);
 	if (!r && before.fd >= 0)
 		end_the_one_before(d, &before);
@@ -400,7 +404,7 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 	cleanup_fd(&before.process);
 	if (r)
 		return r;
-	watch_follow(d->watch, conf); /* as the user that will read them */
+	watch_follow(d->watch, conf); /* as the user who will read them */
 	store_listeners(d);
 	r = watchdog_open(&d->watchdog, d->base, d->workers, d->n_workers, notify_watchdog_usec());
 	if (!r)
@@ -415,7 +419,7 @@ static int start(struct daemon *d, char *err)
 
 	snprintf(err, ERR_LEN, "no memory");
 	r = notify_passed(&d->passed, err,
-			  ERR_LEN); /* before a descriptor of ours has its number */
+			  ERR_LEN); /* before one of our own descriptors takes such a number */
 	if (r)
 		return r;
 	d->policy = reload_read_shown(d->conf_path, err);
@@ -429,14 +433,18 @@ static int start(struct daemon *d, char *err)
 	files_raise(&d->shared.files);
 	d->shared.clients = clients_new(conf->max_connections);
 	r = d->shared.clients ? judge_setup() : -ENOMEM;
-	r = r ?: privilege_check(conf->user, err, ERR_LEN); /* whose rights files are opened with */
+	r = r	  ?:
+		    privilege_check(conf->user, err,
+				    ERR_LEN); /* files are opened with this user's rights */
 	r = r ?: open_loop(d);
 	r = r ?: reload_open(d);
 	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
-	r = r ?: open_control(d, conf, err); /* from here on we are alone with `.new` and `_new` */
+	r = r	  ?:
+		    open_control(d, conf,
+				 err); /* from here on no other process uses `.new` and `_new` */
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
 	r = r ?: open_listeners(d, conf, err);
@@ -449,15 +457,15 @@ static int start(struct daemon *d, char *err)
 	return serve(d, conf, err);
 }
 
-/* Its file is unlinked, still as root if the start has failed. */
+/* Unlinks the socket's file, which is done as root if the start has failed. */
 static void close_control(struct daemon *d)
 {
 	struct guise as;
 
 	if (!d->control)
 		return;
-	/* As it was worn to make it. Should the user be unknown by now, the file stays where it is.
-	 */
+	/* With the same rights with which it was made. If the user is no longer known, the file
+	   stays. */
 	if (guise_wear(&as, d->first->user, d->first->control) != 0) {
 		log_warn("%s stays: not removed as user %s", d->first->control, d->first->user);
 		return;
@@ -476,7 +484,7 @@ static void stop(struct daemon *d)
 		worker_call(&d->workers[i], worker_stop, NULL);
 		worker_close(&d->workers[i]);
 	}
-	tail_close(); /* the last ends are told */
+	tail_close(); /* passes the last `end` events on */
 	close_control(d);
 	free(d->workers);
 	listen_free(&d->listeners);

@@ -29,7 +29,7 @@ int force_policy(struct daemon *d, struct policy *p, char *err)
 	return r;
 }
 
-/* What the kernel took before it was found wrong is taken back. */
+/* If this fails, the changes that the kernel has already taken are taken back. */
 static int put_in_kernel(struct daemon *d, const struct policy *p, char *err)
 {
 	char other[ERR_LEN];

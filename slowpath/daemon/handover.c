@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Both sides of the protocol that handover.h tells. The new one may block, it serves nobody yet.
+// Both sides of the protocol described in handover.h. The new process may block: it serves nobody
+// yet.
 #include "slowpath/daemon/handover.h"
 
 #include <errno.h>
@@ -15,9 +16,9 @@
 
 #include "common/cleanup.h"
 
-#define PIECE 128 /* descriptors in a message; the kernel takes 253 */
+#define PIECE 128 /* descriptors per message; the kernel allows 253 */
 #define TEXT_LEN 1024
-#define WAIT_S 10 /* for the running one, which may be reloading */
+#define WAIT_S 10 /* how long to wait for the running process, which may be reloading */
 
 union rights {
 	struct cmsghdr align;
@@ -82,11 +83,11 @@ static int keep_rights(struct msghdr *msg, struct passed *p)
 		r = r ?: keep(p, fds, n);
 	}
 	if (!r && msg->msg_flags & MSG_CTRUNC)
-		r = -EMFILE; /* the limit of open files is too low for them */
+		r = -EMFILE; /* the limit of open files is too low for the descriptors */
 	return r;
 }
 
-/* The whole answer, and what comes with it: 0 or -errno. */
+/* Reads the whole answer, and the descriptors that come with it. 0 or -errno. */
 static int hear(int fd, char text[TEXT_LEN], struct passed *p)
 {
 	size_t len = 0;
@@ -111,7 +112,7 @@ static int hear(int fd, char text[TEXT_LEN], struct passed *p)
 	return r;
 }
 
-/* 0: it says ok. Then *rest is what follows. */
+/* 0: the answer is ok, and *rest is what follows it. */
 static int understand(char *text, const char **rest, char *err, size_t err_len)
 {
 	char *p = text + strspn(text, "+");

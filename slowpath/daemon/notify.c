@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The service manager, by libsystemd. Nothing it does not hear is a reason to stop serving.
+// The service manager, through libsystemd. A message that does not reach it is no reason to stop
+// serving.
 #include "slowpath/daemon/notify.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include "common/clock.h"
 
 #define STORED_AS "listen"
-#define AT_ONCE 128 /* descriptors in a message; the kernel takes 253 */
+#define AT_ONCE 128 /* descriptors per message; the kernel allows 253 */
 
 bool notify_present(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a service manager is told, and what it passes to us: sd_notify(3), sd_listen_fds(3).
- * Without one, and in a build without libsystemd (notify_none.c), nothing happens.
+ * What we tell a service manager, and what it passes to us: sd_notify(3), sd_listen_fds(3). Without
+ * a manager, and in a build without libsystemd (notify_none.c), nothing happens.
  */
 #ifndef SLUICE_SLOWPATH_DAEMON_NOTIFY_H
 #define SLUICE_SLOWPATH_DAEMON_NOTIFY_H
@@ -12,10 +12,10 @@
 
 #include "slowpath/proxy/listen.h"
 
-/* Somebody listens. */
+/* Whether a manager listens. */
 bool notify_present(void);
-/* The sockets that were passed to this process, once. Before anything is opened: only their
-   numbers are known. 0, or -errno and a line in err. */
+/* The sockets that were passed to this process. Call it once, before anything is opened, because
+   only their numbers are known. 0, or -errno and a line in err. */
 int notify_passed(struct passed *out, char *err, size_t err_len);
 
 void notify_ready(const char *status);
@@ -25,8 +25,8 @@ void notify_alive(void);
 /* How long the manager waits for notify_alive(), or 0. */
 uint64_t notify_watchdog_usec(void);
 
-/* Gives the manager these listening sockets to keep for the next process; forget: it drops those
-   it has first. Where it keeps none, it closes them. */
+/* Gives the manager these listening sockets to keep for the next process; forget: it first drops
+   those that it has. A manager that keeps none closes them. */
 void notify_store(const int *fds, size_t n, bool forget);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The service manager of a build without libsystemd (./configure --with-systemd=no): it is told
-// nothing, and sockets it passes are refused rather than left with clients waiting in them.
+// nothing, and sockets that it passes are refused rather than left with clients waiting in them.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The line is written over by the next one. It must stay within the terminal's width, or the
-// carriage return would no longer lead to its beginning.
+// Each line overwrites the one before. It must stay within the terminal's width, or the carriage
+// return would no longer lead to its beginning.
 #include "slowpath/daemon/progress.h"
 
 #include <inttypes.h>
@@ -9,14 +9,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define COLUMNS 80 /* of a terminal that does not say */
+#define COLUMNS 80 /* of a terminal that does not tell its width */
 #define LINE_MAX_LEN 256
 #define ERASE "\r\033[K"
 
 static void put(struct progress *p, const char *text)
 {
 	if (write(p->fd, text, strlen(text)) < 0)
-		p->fd = -1; /* it is gone */
+		p->fd = -1; /* the terminal is gone */
 }
 
 static size_t columns(int fd)

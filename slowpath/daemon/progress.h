@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One line on a terminal that says how far the reading of lists has come: for whoever starts the
- * daemon or runs `sluiced -t` by hand. Where there is no terminal, nothing is written.
+ * One line on a terminal that shows how far the reading of lists has come, for someone who starts
+ * the daemon or runs `sluiced -t` by hand. Without a terminal nothing is written.
  */
 #ifndef SLUICE_SLOWPATH_DAEMON_PROGRESS_H
 #define SLUICE_SLOWPATH_DAEMON_PROGRESS_H
@@ -17,6 +17,6 @@ struct progress {
 };
 
 void progress_begin(struct progress *p, int fd); /* p must stay where it is */
-void progress_end(struct progress *p);		 /* takes the line away */
+void progress_end(struct progress *p);		 /* removes the line */
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// From sluice.ini to a policy in force, at start and again whenever it is asked for. Lists may be
-// large: what takes time is done on a thread of its own, and the main one only switches.
+// From sluice.ini to a policy in force, at start and again whenever asked. Lists may be large, so
+// what takes time runs on a thread of its own, and the main thread only switches.
 #include "slowpath/daemon/reload.h"
 
 #include <errno.h>
@@ -71,7 +71,7 @@ static bool same_metrics(const struct conf_metrics *a, const struct conf_metrics
 	return a->n == b->n && (a->n == 0 || memcmp(a->at, b->at, a->n * sizeof(*a->at)) == 0);
 }
 
-/* What a reload does not change is said, so that nobody waits for it. */
+/* Warns about changes that a reload does not apply, so that nobody waits for them. */
 static void warn_of_restart(const struct conf *old, const struct conf *new)
 {
 	if (!same_listeners(old, new))
@@ -98,13 +98,13 @@ struct loader {
 	struct daemon *d;
 	pthread_t thread;
 	bool running;
-	bool again;  /* somebody asked while it was running */
-	int done_fd; /* the thread has ended, or will at once */
+	bool again;  /* somebody asked while a load was running */
+	int done_fd; /* becomes readable when the thread has ended, or is about to */
 	struct event *done, *begin;
 	struct waiters now, next;
 	uint32_t serial; /* of the policy that is being read */
 
-	struct policy *policy; /* what the thread leaves: this, or a line in err */
+	struct policy *policy; /* the thread's result: this, or a line in err */
 	char err[ERR_LEN];
 };
 
@@ -182,7 +182,7 @@ static void start_load(struct loader *l)
 
 /* ---- in force ---- */
 
-/* What was said at run time while the files were read is put in here. */
+/* Puts in force what was read, with the entries that were made at run time meanwhile. */
 static bool put_in_force(struct daemon *d, const struct policy *read, char *err)
 {
 	struct policy *p = changes_added(d, read, err);
@@ -253,7 +253,8 @@ void reload_ask(struct daemon *d, struct reload_waiter *w)
 		TAILQ_INSERT_TAIL(w->list, w, link);
 	}
 	l->again = true;
-	event_active(l->begin, EV_TIMEOUT, 0); /* not before the caller is ready to be answered */
+	event_active(l->begin, EV_TIMEOUT,
+		     0); /* from the loop, when the caller is ready to be answered */
 }
 
 void reload_forget(struct reload_waiter *w)

@@ -15,26 +15,28 @@ struct daemon;
 struct policy;
 struct waiters;
 
-/* The file and all it names, compiled. NULL and a line in err (ERR_LEN). Any thread. */
+/* Reads the file and all that it names, and compiles it. NULL and a line in err (ERR_LEN). Any
+   thread. */
 struct policy *reload_read(const char *path, char *err);
-/* The same, and a terminal at stderr is told how far it is. */
+/* The same, and a terminal at stderr shows how far it is. */
 struct policy *reload_read_shown(const char *path, char *err);
 
 int reload_open(struct daemon *d);   /* 0 or -errno */
 void reload_close(struct daemon *d); /* waits for a load that is running */
 
-/* One who waits for a load; the caller's, and in use until done or reload_forget(). */
+/* Someone who waits for a load. It belongs to the caller, and is in use until done() or
+   reload_forget(). */
 struct reload_waiter {
 	void (*done)(struct reload_waiter *w, bool ok, const char *text);
 	TAILQ_ENTRY(reload_waiter) link;
-	struct waiters *list; /* that it is in; NULL: none */
+	struct waiters *list; /* the list that it is in; NULL: none */
 };
 
 /*
- * Reads everything again, on a thread of its own, and puts it in force; the log tells how it went.
- * w->done (w may be NULL) is called on the main thread, later, when the policy that was read after
- * the asking is in force, or with a line that says why the old one stays. One load runs at a time;
- * those who ask while one runs share the next.
+ * Reads everything again, on a thread of its own, and puts it in force; the log says how it went.
+ * w->done (w may be NULL) is called later, on the main thread, when a policy read after this call
+ * is in force, or with a line that says why the old one stays. One load runs at a time; all who ask
+ * while one runs share the next.
  */
 void reload_ask(struct daemon *d, struct reload_waiter *w);
 void reload_forget(struct reload_waiter *w);

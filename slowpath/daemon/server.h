@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The daemon's state, for the files that steer the whole. All of it belongs to the main thread.
- * They call one way: daemon.c (start, signals, end) and verbs.c (what sluicectl asks) above
- * reload.c (from the file to a policy), that above changes.c (what is said at run time), and that
- * above force.c (the policy in force).
+ * Calls go one way, downwards: daemon.c (start, signals, end) and verbs.c (what sluicectl asks),
+ * reload.c (from the file to a policy), changes.c (entries made at run time), force.c (the policy
+ * in force).
  */
 #ifndef SLUICE_SLOWPATH_DAEMON_SERVER_H
 #define SLUICE_SLOWPATH_DAEMON_SERVER_H
@@ -27,7 +27,7 @@ struct daemon {
 	const char *conf_path, *version;
 	struct policy *policy; /* in force */
 	uint32_t serial;       /* of the policy read last */
-	struct conf *first;    /* the configuration of the start; rules go with its policy */
+	struct conf *first;    /* the configuration at start; its rules go when its policy does */
 	struct shared shared;
 	struct worker *workers;
 	unsigned n_workers, n_open;
@@ -36,25 +36,26 @@ struct daemon {
 	struct event *deadline;
 	struct control *control;
 	struct loader *loader;
-	struct changes *changes; /* said at run time */
+	struct changes *changes; /* entries made at run time */
 	struct watch *watch;
 	char fastpath_reason[ERR_LEN];
-	struct passed passed; /* sockets that were open before us, until they are dealt out */
+	struct passed passed; /* sockets that were open before us, until they are assigned */
 	struct listen_set listeners;
 	struct watchdog *watchdog;
-	bool replace; /* the daemon that runs now */
+	bool replace; /* replace the daemon that runs now */
 	bool stopping;
-	bool handed_over; /* another process has our place: what is kept in files is its */
+	bool handed_over; /* another process has taken our place and owns the files */
 	time_t started, loaded;
 	struct metrics *metrics; /* NULL: no [metrics] */
 	uint64_t reloads, reloads_failed;
-	bool reload_failed; /* the last one */
+	bool reload_failed; /* the last reload failed */
 };
 
-/* To who has found us before that, and would have us change what is in force. */
+/* Refusal for a client still connected to the replaced daemon that asks it to change the policy. */
 #define DAEMON_HANDED_OVER "another sluiced has taken over: say it again, to that one"
 
-/* No more connections; ends when the open ones have, or their time is over. */
+/* Accepts no more connections; the daemon ends when the open ones have ended, or their time is
+   over. */
 void daemon_drain(struct daemon *d);
 
 #endif

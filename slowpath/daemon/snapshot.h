@@ -11,7 +11,8 @@ struct daemon;
 
 void snapshot_stats(struct daemon *d, struct stats *s);
 void snapshot_status(const struct daemon *d, struct status *s);
-/* The hits of the policy's rules: how many, and an array to be freed, or NULL. */
+/* The hits of the policy's rules. Returns how many there are; *out is an array to be freed, or
+   NULL. */
 size_t snapshot_rules(const struct daemon *d, struct rule_hits **out);
 /* A metrics_writer; arg is the struct daemon. */
 void snapshot_metrics(void *arg, struct evbuffer *out);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Editors and fetchers write a new file and rename it over the old one; Kubernetes swaps a
-// symlink two folders up. A watch on the file itself would stay with the old one. So folders are
-// watched: every one that the path leads through, each for the one name in it that is the next
-// step. What inotify tells is only that it is time to look: the paths are walked anew then, and
-// the configuration read again.
+// symlink two folders up. A watch on the file itself would stay with the old file. So we watch
+// every folder that the path leads through, each for the name in it that is the next step. An
+// inotify event only means that it is time to look: then the paths are walked anew, and the
+// configuration is read again.
 #include "slowpath/daemon/watch.h"
 
 #include <errno.h>
@@ -22,17 +22,17 @@
 
 #define STEP_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FILE_EVENTS (STEP_EVENTS | IN_ATTRIB | IN_CLOSE_WRITE | IN_MODIFY)
-#define LINKS_MAX 40	/* as in the kernel */
-#define READS 64	/* in one go, then the loop has its turn */
-#define GATHER_MS 10000 /* changes that follow on each other are gathered for so long */
-#define WRITER_MS 60000 /* a writer that has been silent for so long is not waited for */
+#define LINKS_MAX 40	/* the kernel's limit */
+#define READS 64	/* at a time, then the loop has its turn */
+#define GATHER_MS 10000 /* changes in quick succession are gathered for at most this long */
+#define WRITER_MS 60000 /* a writer that has been silent this long is not waited for */
 
 /* A name in a watched folder. */
 struct spot {
 	int wd;
-	bool writing; /* someone has written to it and not closed it yet */
+	bool writing; /* a writer has written to it and not closed it yet */
 	char *path;
-	const char *name; /* the last part of it */
+	const char *name; /* the last part of path */
 };
 
 struct spots {
@@ -51,9 +51,9 @@ struct watch {
 	struct event *news; /* of fd */
 	struct event *quiet;
 	struct spots spots;
-	int64_t since, last; /* of the changes not told yet, in ms; 0: there are none */
-	bool said;	     /* that a writer is waited for */
-	unsigned failures;   /* of the walk in hand */
+	int64_t since, last; /* first and last change not reported yet, in ms; 0: none */
+	bool said;	     /* logged that we wait for a writer */
+	unsigned failures;   /* of the current walk */
 };
 
 /* ---- spots ---- */
@@ -96,7 +96,7 @@ static int add(struct spots *s, int wd, const char *path)
 	return 0;
 }
 
-/* Sorted, each once. */
+/* Sorts them and drops duplicates. */
 static void put_in_order(struct spots *s)
 {
 	size_t n = 0;
@@ -138,13 +138,14 @@ static void forget_writers(struct spots *s)
 struct walk {
 	struct watch *w;
 	struct spots next;
-	char folder[PATH_MAX]; /* where we are, no symlink in it; "" for the root */
-	char rest[PATH_MAX];   /* the way from there */
+	char folder[PATH_MAX]; /* where the walk is, without symlinks; "" for the root */
+	char rest[PATH_MAX];   /* the rest of the way from there */
 	char step[PATH_MAX];   /* folder and the first part of the way */
 	unsigned links;
 };
 
-/* One line for all of a walk. What is missing is no failure: it may come, and is seen then. */
+/* Logs one line for a whole walk. A missing file is not a failure: it may come, and then it is
+   seen. */
 static void note_failure(struct watch *w, const char *folder, int err)
 {
 	if (err == ENOENT || err == ENOTDIR || w->failures++)
@@ -165,7 +166,7 @@ static void watch_step(struct walk *k, uint32_t events)
 		note_failure(k->w, folder, ENOMEM);
 }
 
-/* Takes the first part off the way; false if there is none, or no room. */
+/* Takes the first part off the way; false if there is none, or no room for it. */
 static bool take_step(struct walk *k)
 {
 	char *part = k->rest + strspn(k->rest, "/");
@@ -180,7 +181,7 @@ static bool take_step(struct walk *k)
 	return true;
 }
 
-/* The way goes on where the symlink at k->step leads. */
+/* Continues the way where the symlink at k->step leads. */
 static bool follow_link(struct walk *k, const char *target)
 {
 	char way[PATH_MAX];
@@ -194,7 +195,7 @@ static bool follow_link(struct walk *k, const char *target)
 	return true;
 }
 
-/* One step; false at the end, which may be that there is nothing. */
+/* Takes one step; false at the end, also if there is nothing there. */
 static bool walk_on(struct walk *k)
 {
 	char target[PATH_MAX];
@@ -245,7 +246,7 @@ static bool has_folder(const struct spots *s, int wd)
 	return low < s->n && s->at[low].wd == wd;
 }
 
-/* Takes over what is known of writers, and gives up the folders that are no longer needed. */
+/* Carries over what is known about writers, and drops the folders that are no longer needed. */
 static void replace_spots(struct watch *w, struct spots *next)
 {
 	for (size_t i = 0; i < next->n; i++) {
@@ -302,7 +303,7 @@ static void note_change(struct watch *w, const char *path)
 		wait_quiet(w);
 }
 
-/* A file that was made by open() will be closed; a link was there at once. */
+/* A file made by open() will be closed later; one made by link() is complete at once. */
 static bool is_new_file(const char *path)
 {
 	struct stat st;
@@ -377,7 +378,7 @@ static void on_quiet(evutil_socket_t fd, short what, void *arg)
 		return;
 	w->since = 0;
 	forget_writers(&w->spots);
-	walk_all(w); /* before it is read: what changes from now on is seen */
+	walk_all(w); /* before reading, so that later changes are seen */
 	w->changed(w->arg);
 }
 
@@ -470,7 +471,7 @@ void watch_follow(struct watch *w, const struct conf *c)
 		return;
 	}
 	walk_all(w);
-	if (!conf_is_current(c)) /* it was changed before it was watched */
+	if (!conf_is_current(c)) /* it changed before it was watched */
 		note_change(w, c->sources.at[0]);
 }
 

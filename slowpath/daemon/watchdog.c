@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A worker that hangs must not be hidden by a main loop that does not.
+// A main loop that still runs must not hide a worker that hangs.
 #include "slowpath/daemon/watchdog.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include "slowpath/daemon/notify.h"
 #include "slowpath/proxy/worker.h"
 
-#define SHARES 2 /* told that often in the time the manager waits */
-#define TICKS 8	 /* and a worker this often */
+#define SHARES 2 /* notify this often within the time that the manager waits */
+#define TICKS 8	 /* and a worker turns this often */
 #define TICK_MAX_MS 1000
 #define TICK_MIN_MS 10
 
@@ -27,7 +27,7 @@ struct watchdog {
 
 bool watchdog_stuck(uint64_t now_ms, uint64_t seen_ms, uint64_t limit_ms)
 {
-	/* It may turn between the two looks at the clock. */
+	/* seen_ms may be the later one: the loop may turn between the two looks at the clock. */
 	return seen_ms < now_ms && now_ms - seen_ms > limit_ms;
 }
 

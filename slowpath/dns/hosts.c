@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// evdns reads a hosts file only for evdns_getaddrinfo(), which knows no TTL; so it is read
-// here. A sorted array: it is read seldom and asked often.
+// evdns uses a hosts file only in evdns_getaddrinfo(), which has no TTL, so the file is read here.
+// It is kept as a sorted array, because it is read seldom and queried often.
 #include "slowpath/dns/hosts.h"
 
 #include <arpa/inet.h>
@@ -14,6 +14,7 @@
 
 #include "bpf/abi/name.h"
 #include "common/cleanup.h"
+#include "conf/stamp.h"
 #include "slowpath/address/address.h"
 
 #define LOOK_EVERY_MS 1000
@@ -28,7 +29,7 @@ struct hosts {
 	char *path;
 	bool looked;
 	uint64_t looked_ms;
-	struct stat seen; /* as it was when it was read; st_ino 0: not there */
+	struct stamp seen; /* of the file when it was read; ino 0: not there */
 	struct host *at;
 	size_t n, room;
 };
@@ -114,27 +115,25 @@ static void read_file(struct hosts *h, int fd)
 		qsort(h->at, h->n, sizeof(*h->at), compare);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 static void look(struct hosts *h)
 {
 	AUTO_FD int fd = -1;
 	struct stat st = { 0 };
+	struct stamp now;
 
 	if (h->path[0] == '\0')
 		return;
-	if (stat(h->path, &st) == 0 && same_file(&st, &h->seen))
-		return;
+	if (stat(h->path, &st) == 0) {
+		now = stamp_of(&st);
+		if (stamp_same(&now, &h->seen))
+			return;
+	}
 	forget(h);
 	memset(&h->seen, 0, sizeof(h->seen));
 	fd = open(h->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return;
-	h->seen = st;
+	h->seen = stamp_of(&st);
 	read_file(h, TAKE_FD(fd));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The hosts file (hosts(5)), read again when it changes; looked at once a second at most. One
- * that is missing or unreadable has no names.
+ * The hosts file (hosts(5)), read again when it changes, which is checked once a second at most. A
+ * missing or unreadable file counts as one without names.
  */
 #ifndef SLUICE_SLOWPATH_DNS_HOSTS_H
 #define SLUICE_SLOWPATH_DNS_HOSTS_H
@@ -12,7 +12,7 @@
 
 struct hosts;
 
-struct hosts *hosts_new(const char *path); /* "": none. NULL when there is no memory */
+struct hosts *hosts_new(const char *path); /* "": no file. NULL: no memory */
 void hosts_free(struct hosts *h);	   /* NULL is fine */
 
 /*

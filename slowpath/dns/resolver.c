@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Three kinds of object. A query is one caller that waits. An entry is what is known of one
-// (name, family): an answer, or a question under way with the queries that wait for it. A
-// wire is one question being asked; it outlives an entry that lost interest, because evdns
-// reports even what was cancelled, later, from the loop.
+// Three kinds of object. A query is one waiting caller. An entry is what is known about one (name,
+// family): an answer, or a question under way with the queries that wait for it. A wire is one
+// question being asked; it outlives an entry that no longer wants the answer, because evdns reports
+// even a cancelled question, later, from the loop.
 //
-// Every name server has an evdns of its own, with one attempt. Which server is asked next is
-// decided here: evdns would keep a failed one out of use until a probe of its own (for
-// google.com) came back, after 10 s, 30 s, 90 s; and it tells SERVFAIL and silence as one.
+// Every name server has an evdns of its own, which makes one attempt. Which server is asked next is
+// decided here: evdns would keep a failed server out of use until a probe of its own (for
+// google.com) came back, after 10 s, 30 s, 90 s, and it does not distinguish SERVFAIL from silence.
 #include "slowpath/dns/resolver.h"
 
 #include <arpa/inet.h>
@@ -36,17 +36,17 @@
 
 #define CACHE_MAX 10000 /* answers kept */
 #define WIRES_MAX 4096	/* questions under way */
-#define SHARE_MAX 1024	/* of them, of one client */
+#define SHARE_MAX 1024	/* of those, for one client */
 #define SHARES 1024	/* a power of two */
-#define JOSTLE_MS 200	/* so long a question may wait, whoever needs its place */
+#define JOSTLE_MS 200	/* a question may wait this long, whoever needs its place */
 #define BUCKETS 16384	/* a power of two */
 #define SERVERS_MAX 8
 #define DNS_PORT 53
-#define TRIES 3	       /* of one question, or one for each server if there are more */
+#define TRIES 3	       /* per question, or one for each server if there are more */
 #define ANSWER_MS 2000 /* a server's time to answer */
 #define TTL_MAX_S 86400
-#define NEGATIVE_MS 5000 /* a name that is not there is believed for so long */
-#define FAILURE_MS 1000	 /* a server that failed for that one */
+#define NEGATIVE_MS 5000 /* how long a "no such name" is believed */
+#define FAILURE_MS 1000	 /* how long the failure of a server is */
 
 struct server {
 	struct sockaddr_storage at;
@@ -61,22 +61,22 @@ struct server_set {
 
 struct resolver_query {
 	TAILQ_ENTRY(resolver_query) link; /* in *list */
-	TAILQ_ENTRY(resolver_query) all;  /* in the resolver's list of all */
+	TAILQ_ENTRY(resolver_query) all;  /* in the resolver's list of all queries */
 	struct query_list *list;	  /* NULL: in none */
 	struct resolver *r;
 	resolver_done done;
 	void *arg;
 	struct share *share;
-	int family;  /* asked for last */
+	int family;  /* the one asked for last */
 	bool second; /* ... which was the other family */
-	int err;     /* of the first */
+	int err;     /* of the first family */
 };
 
 TAILQ_HEAD(query_list, resolver_query);
 
 struct wire {
 	TAILQ_ENTRY(wire) link;	      /* oldest first */
-	TAILQ_ENTRY(wire) same_share; /* the same, of one share */
+	TAILQ_ENTRY(wire) same_share; /* the same, within one share */
 	struct resolver *r;	      /* NULL: nobody wants the answer */
 	struct entry *e;
 	struct evdns_request *req;
@@ -88,7 +88,7 @@ struct wire {
 
 TAILQ_HEAD(wire_list, wire);
 
-/* The questions of one client; of a few, where the keyed hash happens to agree. */
+/* The questions of one client, or of a few whose keyed hashes happen to agree. */
 struct share {
 	struct wire_list wires;
 	unsigned n;
@@ -96,7 +96,8 @@ struct share {
 
 struct entry {
 	LIST_ENTRY(entry) chain;
-	TAILQ_ENTRY(entry) age; /* least recently used first; not while it is asked */
+	TAILQ_ENTRY(entry)
+	age; /* least recently used first; not in the list while its question is under way */
 	struct query_list waiting;
 	struct wire *wire; /* NULL: an answer */
 	struct share *share;
@@ -113,7 +114,7 @@ TAILQ_HEAD(entry_list, entry);
 struct resolver {
 	struct event_base *base;
 	struct server_set servers;
-	size_t first; /* the server to ask first: the last one that was good */
+	size_t first; /* the server to ask first: the last one that gave a good answer */
 	struct hosts *hosts;
 	uint64_t key[2];
 	struct chain buckets[BUCKETS];
@@ -121,7 +122,8 @@ struct resolver {
 	struct query_list queries;
 	struct wire_list wires;
 	struct share shares[SHARES];
-	struct query_list given_up; /* their question made way; told from the loop */
+	struct query_list
+		given_up; /* queries whose question made way; they are informed from the loop */
 	struct event *tell;
 	unsigned busy; /* depth of loops that call callbacks */
 	bool dead;     /* freed while busy */
@@ -138,7 +140,7 @@ static uint64_t now_ms(void)
 
 /* ---- name servers ---- */
 
-/* What evdns has to say of a server, it says to nobody: this is library code. */
+/* Silences evdns's messages about servers: library code does not log. */
 static void quiet(int is_warning, const char *message)
 {
 	(void)is_warning;
@@ -147,8 +149,8 @@ static void quiet(int is_warning, const char *message)
 
 static void servers_close(struct server_set *s)
 {
-	/* 0: without a last word to requests; with one, evdns calls back into freed memory if
-	   a probe is out. Ours are cancelled before. */
+	/* 0: do not report failure to pending requests. If asked to, evdns calls back into freed
+	   memory while a probe is out. Our own requests have been cancelled before. */
 	for (size_t i = 0; i < s->n; i++)
 		evdns_base_free(s->at[i].dns, 0);
 	s->n = 0;
@@ -181,7 +183,7 @@ static int server_parse(const char *text, struct server *out)
 
 static int server_add(struct server_set *set, struct event_base *base, const char *text)
 {
-	/* one attempt: the next one is ours to make; a probe at the latest moment there is */
+	/* one attempt, because we make the next one ourselves; and probes as late as possible */
 	static const char *const options[][2] = { { "timeout:", "2" },
 						  { "attempts:", "1" },
 						  { "max-inflight:", "4096" },
@@ -209,8 +211,8 @@ static int server_add(struct server_set *set, struct event_base *base, const cha
 	return 0;
 }
 
-/* As resolv.conf(5): `nameserver` lines, else the local machine. A line that cannot be used
-   is passed over, as the C library does. */
+/* As in resolv.conf(5): `nameserver` lines, else the local machine. A line that cannot be used is
+   skipped, as the C library does. */
 static int servers_of_system(struct server_set *set, struct event_base *base)
 {
 	AUTO_FILE FILE *f = fopen(RESOLV_CONF, "re");
@@ -352,7 +354,8 @@ static void query_free(struct resolver_query *q)
 	free(q);
 }
 
-/* The one place where a caller is called. Afterwards the resolver may be gone, unless busy. */
+/* The only place that calls a caller back. Afterwards the resolver may be gone, unless it is
+   busy. */
 static void query_finish(struct resolver_query *q, int err, const struct in6_addr *addrs, size_t n)
 {
 	resolver_done done = q->done;
@@ -364,17 +367,17 @@ static void query_finish(struct resolver_query *q, int err, const struct in6_add
 	done(arg, err, err ? NULL : addrs, err ? 0 : n);
 }
 
-/* One family has answered. Returns true if the query waits for the other one now. */
+/* One family has been answered. Returns true if the query now waits for the other one. */
 static bool query_result(struct resolver_query *q, const char *name, int err,
 			 const struct in6_addr *addrs, size_t n)
 {
-	/* A name server that is silent for one family is so for the other. */
+	/* A name server that is silent for one family will be silent for the other. */
 	if (err && err != -ETIMEDOUT && !q->second) {
 		q->second = true;
 		q->err = err;
 		return query_try(q, name, q->family == AF_INET ? AF_INET6 : AF_INET);
 	}
-	/* "No such name" is only said when both families said so. */
+	/* Only report "no such name" when both families did. */
 	if (err && q->second && q->err != -ENOENT)
 		err = q->err;
 	query_finish(q, err, addrs, n);
@@ -418,7 +421,7 @@ static void wire_unlist(struct resolver *r, struct wire *w)
 	r->stats.pending--;
 }
 
-/* Nobody waits any more. evdns will call on_answer() once more, from the loop. */
+/* Nobody waits for the wire any more. evdns will still call on_answer() once, from the loop. */
 static void wire_abandon(struct wire *w)
 {
 	struct resolver *r = w->r;
@@ -434,7 +437,8 @@ static void wire_abandon(struct wire *w)
 	}
 }
 
-/* Those who wait for w are told from the loop: the caller is in the middle of its own question. */
+/* Queries that wait for w are informed from the loop, because our caller is in the middle of its
+   own question. */
 static void wire_give_up(struct wire *w)
 {
 	struct resolver *r = w->r;
@@ -447,7 +451,7 @@ static void wire_give_up(struct wire *w)
 	event_active(r->tell, 0, 0);
 }
 
-/* Is there a place, or can one be had? */
+/* Is there a free place, or can one be freed? */
 static bool wire_place(struct resolver *r, const struct share *share)
 {
 	struct wire *oldest;
@@ -465,7 +469,7 @@ static bool wire_place(struct resolver *r, const struct share *share)
 	return true;
 }
 
-/* Gives the entry its question; false if it cannot be asked. */
+/* Starts the entry's question; false if it cannot be asked. */
 static bool wire_new(struct resolver *r, struct entry *e)
 {
 	struct wire *w;
@@ -488,7 +492,7 @@ static bool wire_new(struct resolver *r, struct entry *e)
 	return true;
 }
 
-/* The next server, or the end of it. */
+/* Asks the next server, or gives up. */
 static void wire_failed(struct wire *w, bool silent)
 {
 	struct resolver *r = w->r;
@@ -498,7 +502,7 @@ static void wire_failed(struct wire *w, bool silent)
 		r->first = (r->first + 1) % r->servers.n;
 	if (!silent)
 		w->failures++;
-	/* Who has failed would fail again; who was silent may have been slow. */
+	/* A server that failed would fail again; a silent one may only have been slow. */
 	if (++w->tries < tries && w->failures < r->servers.n) {
 		w->server = (w->server + 1) % r->servers.n;
 		if (wire_send(w))
@@ -544,13 +548,10 @@ static size_t take_addresses(struct in6_addr *out, char type, int count, const v
 	size_t n = 0;
 
 	for (; n < RESOLVER_ADDRESSES && (int)n < count; n++) {
-		memset(&out[n], 0, sizeof(out[n]));
-		if (type == DNS_IPv6_AAAA) {
+		if (type == DNS_IPv6_AAAA)
 			memcpy(&out[n], (const char *)addresses + n * 16, 16);
-			continue;
-		}
-		out[n].s6_addr[10] = out[n].s6_addr[11] = 0xff;
-		memcpy(out[n].s6_addr + 12, (const char *)addresses + n * 4, 4);
+		else
+			cidr_from_v4(out[n].s6_addr, (const char *)addresses + n * 4);
 	}
 	return n;
 }
@@ -579,7 +580,7 @@ static void on_answer(int result, char type, int count, int ttl, void *addresses
 		wire_ask_tcp(w);
 		break;
 	case DNS_ERR_TIMEOUT:
-		/* evdns says so of SERVFAIL, too; but that comes sooner */
+		/* evdns reports SERVFAIL as this, too, but that comes sooner */
 		wire_failed(w, clock_ms() - w->sent_ms >= ANSWER_MS / 2);
 		break;
 	default:
@@ -587,7 +588,7 @@ static void on_answer(int result, char type, int count, int ttl, void *addresses
 	}
 }
 
-/* Everyone who waited is told. Any of them may ask, cancel, reload or free meanwhile. */
+/* Calls back everyone who waited. Any of them may ask, cancel, reload or free in the callback. */
 static void wake_all(struct resolver *r, struct query_list *waiting, const char *name, int err,
 		     const struct in6_addr *addrs, size_t n)
 {
@@ -651,7 +652,7 @@ static struct entry *entry_ask(struct resolver *r, const char *name, int family,
 	return e;
 }
 
-/* Returns true if the query waits; else it has been finished. */
+/* Returns true if the query now waits; else it has been finished. */
 static bool query_try(struct resolver_query *q, const char *name, int family)
 {
 	struct resolver *r = q->r;
@@ -661,7 +662,7 @@ static bool query_try(struct resolver_query *q, const char *name, int family)
 	q->family = family;
 	if (e && !e->wire) {
 		r->stats.cached++;
-		/* a copy: what is called may empty the cache */
+		/* a copy, because the callback may empty the cache */
 		if (e->n)
 			memcpy(addrs, e->addrs, e->n * sizeof(*addrs));
 		return query_result(q, name, e->err, addrs, e->n);
@@ -675,7 +676,7 @@ static bool query_try(struct resolver_query *q, const char *name, int family)
 	return true;
 }
 
-/* What was under way begins anew, at other servers. */
+/* Asks all questions under way again, at other servers. */
 static void ask_again(struct resolver *r, const struct server_set *servers)
 {
 	struct entry_list entries = TAILQ_HEAD_INITIALIZER(entries);
@@ -831,7 +832,8 @@ void resolver_forget(struct resolver *r, const char *name)
 	for (size_t i = 0; i < 2; i++) {
 		struct entry *e = entry_find(r, name, families[i]);
 
-		/* not a young one: who is led astray on purpose must not make us ask each time */
+		/* keep a young one: a name that leads nowhere on purpose must not make us ask every
+		   time */
 		if (e && !e->wire && now_ms() - e->settled_ms >= FAILURE_MS)
 			entry_remove(r, e);
 	}

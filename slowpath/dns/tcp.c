@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A question, a connection, an answer. The answer is read with the bounded reader; whatever
-// is short, or is not an answer to what was asked, is the server's failure.
+// One question, one connection, one answer. The answer is read with the bounded reader; one that is
+// too short, or does not answer the question, counts as the server's failure.
 #include "slowpath/dns/tcp.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bpf/wire/rd.h"
+#include "conf/conf.h"
 
 #define QUERY_LEN (2 + 12 + 255 + 4)
 #define HEADER_LEN 12
@@ -31,7 +32,7 @@ struct dns_tcp {
 	void *arg;
 	uint16_t type;
 	size_t query_len;
-	uint8_t query[QUERY_LEN]; /* with the length before it */
+	uint8_t query[QUERY_LEN]; /* preceded by its length */
 };
 
 struct answer {
@@ -46,7 +47,7 @@ static void put_u16(uint8_t *p, unsigned value)
 	p[1] = (uint8_t)value;
 }
 
-/* The name in labels at out; its length, or 0 if it is none. */
+/* Writes the name to out as labels. Returns their length, or 0 if it is not a name. */
 static size_t put_name(uint8_t *out, const char *name)
 {
 	size_t n = 0;
@@ -85,7 +86,7 @@ static bool make_query(struct dns_tcp *t, const char *name)
 	return true;
 }
 
-/* A name in an answer: its end is found, what it says is not asked. */
+/* Skips a name in an answer: only where it ends matters. */
 static void skip_name(struct rd *r)
 {
 	for (;;) {
@@ -106,7 +107,8 @@ static void skip_name(struct rd *r)
 static void take_record(const struct dns_tcp *t, struct rd *r, struct answer *a)
 {
 	__u32 type, class, ttl, size = t->type == TYPE_A ? 4 : 16;
-	struct in6_addr ip = { 0 };
+	struct in6_addr ip;
+	uint8_t bytes[16];
 	struct rd data;
 
 	skip_name(r);
@@ -123,10 +125,12 @@ static void take_record(const struct dns_tcp *t, struct rd *r, struct answer *a)
 	}
 	if (a->n == DNS_TCP_ADDRESSES)
 		return;
+	for (__u32 i = 0; i < size; i++)
+		bytes[i] = (uint8_t)rd_u8(&data);
 	if (size == 4)
-		ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
-	for (__u32 i = 16 - size; i < 16; i++)
-		ip.s6_addr[i] = (uint8_t)rd_u8(&data);
+		cidr_from_v4(ip.s6_addr, bytes);
+	else
+		memcpy(&ip, bytes, sizeof(ip));
 	if (a->n == 0 || ttl < a->ttl_s)
 		a->ttl_s = ttl;
 	a->addrs[a->n++] = ip;
@@ -203,7 +207,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	finish(arg, what & BEV_EVENT_TIMEOUT ? -ETIMEDOUT : -EIO, &none);
 }
 
-/* false: it cannot be begun. */
+/* false: the connection cannot be started. */
 static bool begin(struct dns_tcp *t, struct event_base *base, const struct sockaddr *server,
 		  socklen_t len, unsigned timeout_ms)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A byte at a time for heads and the lines of chunks; bodies by their length.
+// Heads and the lines of chunks are read a byte at a time, bodies by their length.
 #include "slowpath/judge/answers.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@ enum {
 };
 
 enum {
-	AT_STATUS, /* all up to the digits and one byte behind them */
+	AT_STATUS, /* all up to the digits and one byte after them */
 	AT_REASON,
 	AT_LF,
 	AT_LINE, /* first byte of a field line */
@@ -29,13 +29,13 @@ enum {
 	AT_LAST_LF,
 	AT_BODY, /* with a length */
 	AT_CHUNKS,
-	AT_UNFOLLOWED, /* this and what is below: nothing more is looked at */
+	AT_UNFOLLOWED, /* in this state and those below nothing more is looked at */
 	AT_UNTIL_CLOSE = AT_UNFOLLOWED,
 	AT_SWITCHED,
 	AT_LOST,
 };
 
-/* The answer is whole. */
+/* The answer is complete. */
 static unsigned answered(struct answers *a)
 {
 	a->heads >>= 1;
@@ -49,13 +49,13 @@ static unsigned answered(struct answers *a)
 
 /* ---- the status line ---- */
 
-/* With a request behind it a server would read that as the other protocol. */
+/* Not if another request follows: the server would read it as part of the other protocol. */
 static bool may_switch(const struct answers *a)
 {
 	return a->grants & 1 && a->waiting == 1 && a->head.minor;
 }
 
-/* Other answers of one hundred and something only come before the one that counts. */
+/* The other 1xx answers only precede the one that counts. */
 static unsigned status_end(struct answers *a, uint8_t b)
 {
 	unsigned status = a->head.status;
@@ -67,7 +67,7 @@ static unsigned status_end(struct answers *a, uint8_t b)
 	if (status >= 200)
 		a->grants &= ~(uint64_t)1;
 	else if (!a->head.minor)
-		return AT_LOST; /* RFC 9110 15.2: 1.0 has none */
+		return AT_LOST; /* RFC 9110 15.2: HTTP/1.0 has none */
 	return b == '\r' ? AT_LF : AT_REASON;
 }
 
@@ -129,7 +129,7 @@ static unsigned take_length(struct answers *a, const struct http_short *n)
 {
 	const struct answers_field *f = &a->field;
 
-	if (n->bad || (f->value[0] == '0' && f->len > 1) || /* octal to some */
+	if (n->bad || (f->value[0] == '0' && f->len > 1) || /* some read it as octal */
 	    (a->head.has_length && a->left != n->value))
 		return AT_LOST;
 	a->head.has_length = true;
@@ -166,7 +166,7 @@ static unsigned framing_byte(struct answers *a, uint8_t b)
 		f->over = f->len > 0;
 		return AT_VALUE;
 	}
-	/* a tab is part of the value to some */
+	/* some read a tab as part of the value */
 	if (b < ' ' || f->over || f->len == ANSWERS_VALUE_MAX)
 		return AT_LOST;
 	f->value[f->len++] = b;
@@ -176,8 +176,8 @@ static unsigned framing_byte(struct answers *a, uint8_t b)
 /* ---- the body ---- */
 
 /*
- * Of a length behind 204 or 304 clients think differently: some wait for that body, though there is
- * none. HEAD they have asked for themselves.
+ * Clients disagree about a length after 204 or 304: some wait for that body, although there is
+ * none. With HEAD they know, because they asked for it themselves.
  */
 static bool contradicts(const struct answers *a, bool bodiless, bool asked_head)
 {
@@ -188,7 +188,7 @@ static bool contradicts(const struct answers *a, bool bodiless, bool asked_head)
 	return bodiless && (!asked_head || h->status < 200) && (h->chunked || a->left);
 }
 
-/* An answer before the one that counts. */
+/* The end of an interim answer, which comes before the one that counts. */
 static unsigned interim_end(struct answers *a)
 {
 	if (a->head.status == STATUS_SWITCHING)
@@ -243,7 +243,7 @@ static size_t feed_body(struct answers *a, const uint8_t *data, size_t len)
 
 /* ---- the machine ---- */
 
-/* What says nothing to us, and is most of a head. */
+/* Passes over text that means nothing to us, which is most of a head. */
 static size_t pass_text(struct answers *a, const uint8_t *data, size_t len)
 {
 	size_t n = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A byte at a time for the lines, a chunk at a time for the data.
+// Lines are read a byte at a time, data a chunk at a time.
 #include "slowpath/judge/chunks.h"
 
 #include <string.h>
@@ -60,8 +60,9 @@ static unsigned text_byte(struct http_chunks *c, uint8_t b, unsigned here, unsig
 }
 
 /*
- * A field like those of a head, or a server that knows of no trailers would find a request there.
- * None that a server which puts both together would judge by (RFC 9110 6.5.1).
+ * A trailer must be a field like those of a head, or a server that does not know trailers would
+ * find a request there. And it must not be a field by which a server that merges trailers into the
+ * head would judge (RFC 9110 6.5.1).
  */
 static unsigned name_byte(struct http_chunks *c, uint8_t b)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a chunked body ends (RFC 9112 7.1). Strict: CRLF only, sizes of 1 to 15 hex digits,
- * extensions of visible characters, trailers that are fields and say nothing of host or length,
- * both together of at most CHUNKS_TRAILER_MAX bytes.
+ * extensions of visible characters, and trailers that are fields and say nothing about host or
+ * length; extensions and trailers together at most CHUNKS_TRAILER_MAX bytes.
  */
 #ifndef SLUICE_SLOWPATH_JUDGE_CHUNKS_H
 #define SLUICE_SLOWPATH_JUDGE_CHUNKS_H
@@ -19,7 +19,7 @@ struct http_chunks {
 	uint64_t left;	   /* of the chunk's data */
 	unsigned state;	   /* what comes next */
 	unsigned digits;   /* of the size */
-	unsigned trailer;  /* bytes of trailers and extensions so far */
+	unsigned trailer;  /* bytes of trailers and extensions read so far */
 	struct token name; /* of a trailer */
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A state machine over the client's bytes; each state handles what it can and names the next.
+// A state machine over the client's bytes; each state handles what it can and sets the next.
 #include "slowpath/judge/stream.h"
 
 #include <errno.h>
@@ -7,15 +7,15 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#define ANSWER_PIECE 65536 /* bytes of the server's that tls_answer_feed() looks at in one go */
+#define ANSWER_PIECE 65536 /* bytes from the server that tls_answer_feed() looks at in one call */
 
 static SSL_CTX *ssl_ctx;
 
-/* What OpenSSL saw. */
+/* The hello as OpenSSL saw it. */
 struct seen {
 	bool called;
 	bool has_name;
-	const uint8_t *name; /* into OpenSSL's buffer: compared inside the callback only */
+	const uint8_t *name; /* into OpenSSL's buffer: to be compared inside the callback only */
 	size_t name_len;
 	bool agrees;
 	const struct hello *ours;
@@ -55,10 +55,10 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 			       same_bytes(&seen->ours->name, name.buf + name.off, rd_left(&name));
 	}
 	*alert = SSL_AD_ACCESS_DENIED;
-	return SSL_CLIENT_HELLO_ERROR; /* we have seen it; the handshake is not ours */
+	return SSL_CLIENT_HELLO_ERROR; /* we have seen the hello; the handshake is not ours */
 }
 
-/* Whether OpenSSL reads the same hello out of the same records. */
+/* Whether OpenSSL reads the same hello from the same records. */
 static bool openssl_agrees(const uint8_t *flight, size_t len, const struct hello *ours)
 {
 	struct seen seen = { .ours = ours };
@@ -79,7 +79,8 @@ static bool openssl_agrees(const uint8_t *flight, size_t len, const struct hello
 	return seen.called && seen.agrees;
 }
 
-/* A record of the hello, of whose payload `have` bytes are here. What is bad is bad at once. */
+/* A record of the hello, of which `have` bytes of payload are here. Bad bytes are reported at
+   once. */
 static int scan_record(struct hello_scan *s, const uint8_t *payload, size_t have, size_t record)
 {
 	for (size_t i = 0; i < have && s->n + i < HELLO_HEADER_LEN; i++)
@@ -89,7 +90,7 @@ static int scan_record(struct hello_scan *s, const uint8_t *payload, size_t have
 	if (s->n + have >= HELLO_HEADER_LEN)
 		s->want = HELLO_HEADER_LEN +
 			  ((size_t)s->head[1] << 16 | (size_t)s->head[2] << 8 | s->head[3]);
-	/* the last: another message behind the hello, in its record; nobody sends that */
+	/* the last condition: another message after the hello, in its record; nobody sends that */
 	if (s->want > JUDGE_BYTES_MAX || s->n + record > JUDGE_BYTES_MAX ||
 	    (s->n + have >= HELLO_HEADER_LEN && s->n + record > s->want))
 		return PARSE_BAD;
@@ -97,9 +98,9 @@ static int scan_record(struct hello_scan *s, const uint8_t *payload, size_t have
 }
 
 /*
- * Looks for the end of the hello that begins at data[0], from the record on where it stopped: who
- * sends single bytes must not have all of them gone over for each. PARSE_OK: the message has s->n
- * bytes, its records s->off.
+ * Looks for the end of the hello that begins at data[0], starting from the record where it stopped
+ * the last time: a client that sends single bytes must not make us go over all of them for each.
+ * PARSE_OK: the message has s->n bytes, its records have s->off.
  */
 static int find_end(struct hello_scan *s, const uint8_t *data, size_t len)
 {
@@ -128,7 +129,8 @@ static int find_end(struct hello_scan *s, const uint8_t *data, size_t len)
 	return PARSE_OK;
 }
 
-/* What `len` bytes of whole records carry; out has room for JUDGE_BYTES_MAX, which is enough. */
+/* Copies the payload of `len` bytes of whole records; out has room for JUDGE_BYTES_MAX, which is
+   enough. */
 static void gather(const uint8_t *records, size_t len, uint8_t *out)
 {
 	size_t record;
@@ -161,7 +163,7 @@ static int named(struct judge *j, size_t held)
 	return JUDGE_NAMED;
 }
 
-/* The second and every later name must be the first. */
+/* The second and every later name must equal the first. */
 static bool name_changed(const struct judge *j, struct rd raw)
 {
 	struct judge other = { .name = "" };
@@ -231,7 +233,7 @@ static enum judge_state after_request(const struct judge *j)
 	return answers_undecided(&j->answers) ? JUDGE_UPGRADE : JUDGE_HEAD;
 }
 
-/* The request is let go. */
+/* The request may travel on. */
 static enum judge_state after_head(struct judge *j)
 {
 	const struct http *h = &j->request;
@@ -242,7 +244,7 @@ static enum judge_state after_head(struct judge *j)
 	return h->body_len ? JUDGE_BODY : after_request(j);
 }
 
-/* http_parse() from where it stopped. */
+/* http_parse(), going on from where it stopped. */
 static int parse_head(struct judge *j, const uint8_t *data, size_t len)
 {
 	struct rd in;
@@ -258,7 +260,7 @@ static int parse_head(struct judge *j, const uint8_t *data, size_t len)
 	return http_go_on(&j->head, &j->request);
 }
 
-/* An IPv6 literal: as written, in brackets; address_literal() reads it. */
+/* An IPv6 literal is kept as written, in brackets; address_literal() reads it. */
 static int take_literal(struct judge *j, const struct http *h)
 {
 	if (rd_left(&h->host) >= NAME_BUF)
@@ -328,7 +330,7 @@ static int feed_chunks(struct judge *j, const uint8_t *data, size_t len, size_t 
 
 static const char http_version[] = "HTTP/";
 
-/* Where the first bytes stand (judge.switched_at). */
+/* How far the first bytes have got (judge.switched_at). */
 enum { SWITCHED_START, SWITCHED_METHOD, SWITCHED_TARGET, SWITCHED_VERSION, SWITCHED_RECORD };
 
 enum agrees { DIFFERS, AGREES, COMPLETE };
@@ -376,10 +378,10 @@ static enum agrees switched_byte(struct judge *j, uint8_t b)
 }
 
 /*
- * What is switched to is opaque, but HTTP and TLS are never let in, whatever the server calls them:
- * not HTTP/2 (its preface begins like a request, RFC 9113 3.4), and not the requests of HTTP/1 that
- * a server goes on with to which 101 is a status like others. The first bytes go on, for in another
- * protocol they may be all that is said; the one with which they are complete does not.
+ * The protocol switched to is opaque, but HTTP and TLS are never let in, whatever the server calls
+ * them: not HTTP/2 (its preface begins like a request, RFC 9113 3.4), and not further HTTP/1
+ * requests to a server that treats 101 like any other status. The first bytes travel on, because in
+ * another protocol they may be all that is sent; the byte that would complete them does not.
  */
 static int feed_switched(struct judge *j, const uint8_t *data, size_t len, size_t *cleared)
 {
@@ -476,7 +478,7 @@ size_t judge_go_on(struct judge *j)
 	return j->held;
 }
 
-/* true: what the client said may be judged otherwise than before. */
+/* true: what the client sent may now be judged differently. */
 static bool tls_answered(struct judge *j, const uint8_t *data, size_t len)
 {
 	uint32_t before = j->answered.word;
@@ -514,7 +516,7 @@ bool judge_answered(struct judge *j, const uint8_t *data, size_t len)
 	return false;
 }
 
-/* A request whose body goes wrong is itself what is denied: the page is its answer. */
+/* If a request's body goes wrong, it is that request that is denied, and the page is its answer. */
 static bool http_between(const struct judge *j, bool ended)
 {
 	const struct answers *a = &j->answers;

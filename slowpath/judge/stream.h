@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The slow path's judgement of a client's bytes: what the kernel program does for one skb, here
- * for a stream that comes in any pieces. OpenSSL's ClientHello callback is the authority for
- * hellos; the strict parsers of bpf/ must agree with it. Bytes only: no sockets, no policy.
+ * The slow path's judgement of a client's bytes: what the kernel program does for one skb, this
+ * does for a stream that comes in pieces of any size. OpenSSL's ClientHello callback is the
+ * authority for hellos; the strict parsers of bpf/ must agree with it. It handles bytes only: no
+ * sockets, no policy.
  *
- * Feed it what has not been cleared yet, from its first byte, as often as more has come. It
- * says how many of them may travel on, and stops at the first thing that needs an answer. Behind a
- * hello, and behind a request for another protocol, that depends on what the server says: it is
- * fed that, too.
+ * Feed it the bytes that have not been cleared yet, from the first of them, whenever more have
+ * come. It returns how many of them may travel on, and stops at the first thing that needs an
+ * answer. After a hello, and after a request for another protocol, the judgement depends on what
+ * the server says, so the server's bytes are fed to it, too.
  */
 #ifndef SLUICE_SLOWPATH_JUDGE_STREAM_H
 #define SLUICE_SLOWPATH_JUDGE_STREAM_H
@@ -23,21 +24,21 @@
 #include "slowpath/judge/answers.h"
 #include "slowpath/judge/chunks.h"
 
-#define JUDGE_BYTES_MAX 65536 /* a hello or a head longer than this is none */
+#define JUDGE_BYTES_MAX 65536 /* anything longer is not a hello or a head */
 
 enum judge_state {
 	JUDGE_FIRST,	/* nothing known yet */
-	JUDGE_RECORDS,	/* TLS: after the hello; what comes depends on the server's answer */
+	JUDGE_RECORDS,	/* TLS: after the hello; what may follow depends on the server's answer */
 	JUDGE_HEAD,	/* HTTP: before a request head */
 	JUDGE_BODY,	/* HTTP: inside a body with a length */
 	JUDGE_CHUNKS,	/* HTTP: inside a chunked body */
-	JUDGE_UPGRADE,	/* HTTP: behind a request for another protocol, the answer is not here */
-	JUDGE_SWITCHED, /* HTTP: another protocol, of which the first bytes are still looked at */
+	JUDGE_UPGRADE,	/* HTTP: after a request for another protocol, whose answer has not come */
+	JUDGE_SWITCHED, /* HTTP: another protocol, whose first bytes are still looked at */
 	JUDGE_OPAQUE,	/* nothing more to judge */
 };
 
 enum judge_word {
-	JUDGE_MORE,  /* all that can be said has been said */
+	JUDGE_MORE,  /* nothing more can be said without more bytes */
 	JUDGE_NAMED, /* a name to ask the policy about: j->name; then judge_go_on() */
 	JUDGE_BAD,   /* denied: j->reason */
 };
@@ -51,32 +52,33 @@ struct judge {
 	char name[NAME_BUF]; /* normalised, NUL-terminated; "" if there is none */
 	size_t name_len;
 	bool numeric; /* the name is an address literal or looks like a number */
-	bool missing; /* with JUDGE_NAMED: there is no name at all (no_sni, no_host) */
+	bool missing; /* with JUDGE_NAMED: there is no name (no_sni, no_host) */
 
-	/* of a hello or head that is not whole: how far it has been looked at */
+	/* how far an incomplete hello or head has been looked at */
 	struct hello_scan {
-		size_t n, off; /* bytes of the message in whole records, bytes of those records */
-		size_t want;   /* bytes of the message, as far as is known; 0: not begun */
+		size_t n, off; /* bytes of the message in complete records, and bytes of those
+				  records */
+		size_t want;   /* length of the message, as far as it is known; 0: not begun */
 		uint8_t head[HELLO_HEADER_LEN];
 	} scan;
 	struct http_walk head;
-	struct http request; /* what of it is known; the one just named, or the last */
+	struct http request; /* what is known of the request just named, or of the last one */
 	bool head_begun;
 
-	struct tls_answer answered; /* TLS: what the server has said */
-	struct tls_follow follow;   /* TLS: what the client has said behind its hello */
-	uint64_t left;		    /* HTTP: of the body */
+	struct tls_answer answered; /* TLS: what the server has sent */
+	struct tls_follow follow;   /* TLS: what the client has sent after its hello */
+	uint64_t left;		    /* HTTP: bytes of the body */
 	struct http_chunks chunks;
-	struct answers answers; /* HTTP: the server's, to the requests that were let go */
+	struct answers answers; /* HTTP: the server's answers to the requests passed to it */
 	bool switched;		/* HTTP: the server has granted another protocol */
-	unsigned switched_at;	/* HTTP: the part of what may not be said in it */
+	unsigned switched_at;	/* HTTP: which part of the forbidden beginnings is being matched */
 	size_t matched;		/* HTTP: bytes of that part */
 
 	size_t held; /* bytes of the flight just named, cleared by judge_go_on() */
 };
 
 void judge_init(struct judge *j);
-/* Goes on behind the first flight, which the kernel has judged: `name` was allowed there. */
+/* Goes on after the first flight, which the kernel has judged: it allowed `name`. */
 void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t name_len,
 		  uint64_t body_len);
 
@@ -84,22 +86,22 @@ void judge_resume(struct judge *j, unsigned proto, const uint8_t *name, size_t n
 enum judge_word judge_feed(struct judge *j, const uint8_t *data, size_t len, size_t *cleared);
 /* The name was allowed: the held flight is cleared. Returns its length. */
 size_t judge_go_on(struct judge *j);
-/* The next bytes that the server said. true: what the client said and was held back may be judged
-   now, so judge_feed() is to be asked again. */
+/* Takes the next bytes from the server. true: the bytes of the client that were held back can
+   perhaps be judged now, so call judge_feed() again. */
 bool judge_answered(struct judge *j, const uint8_t *data, size_t len);
 
 /*
- * Something of ours may be said behind what the server has said: no answer of its is open. All that
- * was let go is answered, or never will be, because the server has ended.
+ * Whether something of ours may follow what the server has sent: none of its answers is unfinished,
+ * and everything passed to it has been answered, or never will be because the server has ended.
  */
 bool judge_between(const struct judge *j, bool ended);
-/* What was not cleared waits for the server's answer. */
+/* The bytes that were not cleared wait for the server's answer. */
 bool judge_waits(const struct judge *j);
-/* So many of the next bytes of the server's need not be told but may be skipped. */
+/* How many of the server's next bytes may be skipped instead of fed to judge_answered(). */
 uint64_t judge_skippable(const struct judge *j);
 void judge_skip(struct judge *j, uint64_t n);
 
-/* Once a process; 0 or -ENOMEM. */
+/* Call it once per process. 0 or -ENOMEM. */
 int judge_setup(void);
 void judge_cleanup(void);
 

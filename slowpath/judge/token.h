@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A name out of pieces, held against the words of bpf/wire/http.h: what that takes of its struct
- * http_walk, and none of the rest, since every connection without a verdict has some of these.
+ * Compares a name that comes in pieces with the words of bpf/wire/http.h. It has only the members
+ * of struct http_walk that this takes, because every connection without a verdict has some of
+ * these.
  */
 #ifndef SLUICE_SLOWPATH_JUDGE_TOKEN_H
 #define SLUICE_SLOWPATH_JUDGE_TOKEN_H
@@ -11,9 +12,9 @@
 #include "bpf/wire/http.h"
 
 struct token {
-	uint64_t alive; /* words that it may still be; behind its end: that it is */
+	uint64_t alive; /* words that the name may still be; after its end: the word it is */
 	uint32_t row;
-	uint32_t underscore; /* 1: it has one, where the word has a hyphen */
+	uint32_t underscore; /* 1: the name has an underscore where the word has a hyphen */
 };
 
 static inline void token_begin(struct token *t)
@@ -24,7 +25,7 @@ static inline void token_begin(struct token *t)
 	*t = (struct token){ w.alive, w.row, w.underscore };
 }
 
-/* b is 0 at its end. */
+/* b is 0 at the name's end. */
 static inline void token_byte(struct token *t, uint8_t b)
 {
 	struct http_walk w;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The access log: any thread formats its line and leaves it in a buffer; one thread empties
-// the buffer into the file. Two buffers change places, so nobody waits for a disk. The thread
-// itself waits only where it can be told of a new file or of the end.
+// The access log: any thread formats its line and puts it into a buffer; one thread, the writer,
+// empties the buffer into the file. Two buffers change places, so no other thread waits for a disk.
+// The writer itself waits only where it can be woken for a new file or for the end.
 #include "slowpath/report/access_log.h"
 
 #include <errno.h>
@@ -25,12 +25,12 @@
 #include "common/thread.h"
 #include "slowpath/report/syslog_sink.h"
 
-#define BUFFER_LEN (1024 * 1024) /* lines waiting for the writer; twice that in memory */
+#define BUFFER_LEN (1024 * 1024) /* bytes of lines waiting for the writer; twice that in memory */
 #define LOG_MODE 0640
-#define GATHER_MS 20  /* after a write: lines that come close together share the next one */
-#define CLOSE_MS 1000 /* at the end, for a reader that does not read */
-#define STUCK_MS 500  /* after that, for a disk that does not answer */
-#define TELL_MS 60000 /* between two messages that lines are being lost */
+#define GATHER_MS 20  /* pause after a write: lines that come close together share the next one */
+#define CLOSE_MS 1000 /* at the end, how long to wait for a reader that does not read */
+#define STUCK_MS 500  /* after that, how long to wait for a disk that does not answer */
+#define TELL_MS 60000 /* between two messages about lines being lost */
 #define SYSLOG_WORD "syslog"
 
 enum sink { SINK_FILE, SINK_STDERR, SINK_SYSLOG, SINK_NONE };
@@ -45,14 +45,14 @@ struct access_log {
 	pthread_cond_t wake;
 	char *filling; /* producers append here */
 	size_t filled;
-	uint64_t taken; /* lines of the buffer that the writer has */
-	int next_fd;	/* a reopened file the writer has not taken yet; -1: none */
+	uint64_t taken; /* lines in the buffer that the writer has */
+	int next_fd;	/* a reopened file that the writer has not taken yet; -1: none */
 	bool reconnect; /* the same for syslog */
 	bool asleep;	/* the writer waits for the first line */
 	bool closing, ended;
 	uint64_t close_by_ms;
 	uint64_t lost;
-	bool told; /* that lines are being lost */
+	bool told; /* it has been reported that lines are being lost */
 	uint64_t told_ms, told_lost;
 
 	char *writing; /* the writer's own from here on */
@@ -61,7 +61,7 @@ struct access_log {
 	bool torn; /* the last line in the file is not whole */
 };
 
-/* The end did not wait any longer: it is the writer's until the process ends. */
+/* A log whose writer did not end in time: it belongs to the writer until the process ends. */
 static struct access_log *left_to_writer __attribute__((used));
 
 static uint64_t count_lines(const char *p, size_t len)
@@ -73,10 +73,10 @@ static uint64_t count_lines(const char *p, size_t len)
 	return n;
 }
 
-/* ---- what is said of lost lines ---- */
+/* ---- reporting lost lines ---- */
 
-/* With the lock held. true: it is to be said, without the lock. A sink that fails and works by
-   turns is not told of each time. */
+/* With the lock held. true: the loss must be reported, without the lock. A sink that alternately
+   fails and works is not reported every time. */
 static bool count_lost(struct access_log *log, uint64_t lines)
 {
 	uint64_t now = clock_ms();
@@ -108,7 +108,7 @@ static void lose(struct access_log *log, uint64_t lines, int err)
 		tell_lost(log, err == -ETIMEDOUT ? "nobody reads it" : strerror(-err));
 }
 
-/* A whole buffer has got there. before: what was lost when it was taken. */
+/* A whole buffer has been delivered. before: how many lines had been lost when it was taken. */
 static void tell_recovered(struct access_log *log, uint64_t before)
 {
 	uint64_t lines = 0;
@@ -126,7 +126,7 @@ static void tell_recovered(struct access_log *log, uint64_t before)
 
 /* ---- the writer ---- */
 
-/* To what is no file, lines go whole where they can: others may write there too. */
+/* If the sink is not a file, write whole lines where possible: others may write there too. */
 static size_t whole_lines(const char *p, size_t len)
 {
 	const char *end = len > PIPE_BUF ? memrchr(p, '\n', PIPE_BUF) : NULL;
@@ -154,7 +154,8 @@ static ssize_t put_syslog(struct access_log *log, const char *p, size_t len)
 	return err ?: eol - p + 1;
 }
 
-/* With the lock held: what SIGUSR1 has left for the writer. true: the sink is another now. */
+/* With the lock held: takes what SIGUSR1 has left for the writer. true: the sink is now another
+   one. */
 static bool take_sink(struct access_log *log)
 {
 	int fd = TAKE_FD(log->next_fd);
@@ -194,7 +195,7 @@ static enum room await_room(struct access_log *log)
 	return room;
 }
 
-/* The start of the line that p is in. */
+/* The start of the line that contains p. */
 static const char *line_start(const char *from, const char *p)
 {
 	const char *eol = p > from ? memrchr(from, '\n', (size_t)(p - from)) : NULL;
@@ -203,8 +204,8 @@ static const char *line_start(const char *from, const char *p)
 }
 
 /*
- * The rest is lost. A line of which a part has got there is ended before the next begins; if it
- * lacks nothing but its end, it is not lost.
+ * Gives the rest up as lost. A line of which a part was delivered is ended before the next begins;
+ * if only its newline is missing, it is not lost.
  */
 static void give_up(struct access_log *log, const char *p, const char *end, bool within, int err)
 {
@@ -229,7 +230,7 @@ static bool deliver(struct access_log *log, const char *from, size_t len)
 
 		if (n > 0) {
 			p += n;
-		} else if (n == -EMSGSIZE) { /* this one only */
+		} else if (n == -EMSGSIZE) { /* only this line is too long */
 			p = (const char *)memchr(p, '\n', left) + 1;
 			lose(log, 1, -EMSGSIZE);
 			whole = false;
@@ -246,7 +247,7 @@ static bool deliver(struct access_log *log, const char *from, size_t len)
 	return whole;
 }
 
-/* Waits, with the lock held, until there is something to do. */
+/* Waits, with the lock held, until there is work to do. */
 static void await_line(struct access_log *log)
 {
 	while (!log->closing && log->filled == 0 && log->next_fd < 0) {
@@ -256,7 +257,7 @@ static void await_line(struct access_log *log)
 	}
 }
 
-/* Being woken for every line would cost more than the lines do. */
+/* Being woken for every line would cost more than writing the lines. */
 static void gather_lines(struct access_log *log)
 {
 	struct timespec until;
@@ -292,7 +293,7 @@ static void *run(void *arg)
 	struct access_log *log = arg;
 	bool closing = false;
 
-	if (privilege_none() != 0) /* the file is open, and is opened again by another thread */
+	if (privilege_none() != 0) /* the file is open, and another thread reopens it */
 		abort();
 	pthread_mutex_lock(&log->lock);
 	while (!closing) {
@@ -334,8 +335,8 @@ static enum sink sink_of(const char *where)
 	return strcmp(where, "none") == 0 ? SINK_NONE : SINK_FILE;
 }
 
-/* A FIFO without a reader is an error, not a hang, and one whose reader sleeps is waited for
-   where the end is heard of. */
+/* A FIFO without a reader is an error, not a hang; and for one whose reader sleeps we wait where we
+   also learn of the end. */
 static int open_file(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
@@ -367,8 +368,8 @@ static int open_sink(struct access_log *log)
 	return 0;
 }
 
-/* With the rights of the user, who opens it again on SIGUSR1, unless the place is root's: then the
-   file is made his. */
+/* Opens the sink with the rights of the user, who will open it again on SIGUSR1; unless the place
+   is root's: then the file is given to the user. */
 static int open_sink_for(struct access_log *log, const char *user, struct guise *as)
 {
 	int err = log->sink == SINK_FILE ? guise_wear(as, user, log->path) : 0;
@@ -380,7 +381,7 @@ static int open_sink_for(struct access_log *log, const char *user, struct guise 
 	return err;
 }
 
-/* 0 or -errno; what was made so far is free_log()'s to take down. */
+/* 0 or -errno; on failure free_log() takes down what was set up. */
 static int set_up(struct access_log *log, const struct conf *conf, struct guise *as)
 {
 	int err;
@@ -401,7 +402,7 @@ static int set_up(struct access_log *log, const struct conf *conf, struct guise 
 	return err ?: thread_start(&log->writer, run, log);
 }
 
-/* A clock that is set back must not hold lines up. */
+/* Setting the clock back must not hold lines up, so the wait goes by the monotonic clock. */
 static void init_lock(struct access_log *log)
 {
 	pthread_condattr_t attr;
@@ -501,7 +502,7 @@ uint64_t access_log_lost(const struct access_log *log)
 	return lost;
 }
 
-/* With the lock held, once. false: the writer is in a system call that does not end. */
+/* With the lock held, once. false: the writer is stuck in a system call. */
 static bool end_writer(struct access_log *log)
 {
 	struct timespec until;

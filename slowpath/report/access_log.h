@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The access log of DESIGN section 6, one line a connection or denial. Lines are handed to a
- * writer thread through a bounded buffer: a slow disk, a dead syslog or a reader that does not
- * read costs lines (counted), never a loop's time. That lines are being lost is said once in the
- * daemon's own log, and once that it works again.
+ * The access log, one line for each connection or denial; man/sluiced.8 has its fields. Lines are
+ * handed to a writer thread through a bounded buffer: a slow disk, a dead syslog or a reader that
+ * does not read costs lines, which are counted, but never an event loop's time. The daemon's own
+ * log reports once that lines are being lost, and once that logging works again.
  */
 #ifndef SLUICE_SLOWPATH_REPORT_ACCESS_LOG_H
 #define SLUICE_SLOWPATH_REPORT_ACCESS_LOG_H
@@ -22,8 +22,8 @@ void access_log_write(struct access_log *log, const struct access_entry *e); /* 
 int access_log_reopen(struct access_log *log); /* SIGUSR1; on failure the old file stays */
 uint64_t access_log_lost(const struct access_log *log);
 /*
- * Writes what is left, but waits for a reader no longer than a second or so; then it is lost.
- * Returns how many lines were lost in all.
+ * Writes what is left, but waits for a reader only about a second; then the rest is lost. Returns
+ * how many lines were lost in all.
  */
 uint64_t access_log_close(struct access_log *log);
 

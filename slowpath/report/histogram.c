@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Few buckets, each about twice as wide as the one before: enough for quantiles, and so few that
-// looking for the right one costs less than reading the clock.
+// finding the right one costs less than reading the clock.
 #include "slowpath/report/histogram.h"
 
 static const struct {

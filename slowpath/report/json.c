@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The one place that knows how JSON is written.
+// The only place that knows how to write JSON.
 #include "slowpath/report/json.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Just enough of a JSON writer: objects, arrays, strings, numbers, into a buffer of fixed
- * size. What does not fit sets `bad` and sticks, so one look at json_done() is enough. Bytes
- * that are not printable ASCII are escaped: a string can neither end a line nor an object.
+ * Just enough of a JSON writer: objects, arrays, strings and numbers, written into a buffer of
+ * fixed size. Output that does not fit sets `bad` for good, so one check of json_done() is enough.
+ * Bytes that are not printable ASCII are escaped, so a string can end neither a line nor an object.
  */
 #ifndef SLUICE_SLOWPATH_REPORT_JSON_H
 #define SLUICE_SLOWPATH_REPORT_JSON_H
@@ -14,7 +14,7 @@
 struct json {
 	char *buf; /* borrowed */
 	size_t len, size;
-	bool comma; /* a value stands before the next one */
+	bool comma; /* the next value needs a comma before it */
 	bool bad;
 };
 
@@ -27,7 +27,7 @@ void json_string(struct json *j, const char *key, const char *value);
 void json_number(struct json *j, const char *key, uint64_t value);
 void json_bool(struct json *j, const char *key, bool value);
 
-/* The length, of text that is NUL-terminated; 0 if it did not fit. */
+/* Returns the length of the text, which is NUL-terminated; 0 if it did not fit. */
 size_t json_done(struct json *j);
 
 #endif

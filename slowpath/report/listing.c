@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// With a limit and an order the list is a heap with the last of the order on top, which makes way
-// for whatever comes before it.
+// With a limit and an order the list is a heap with the last in that order on top, which makes way
+// for any that comes before it.
 #include "slowpath/report/listing.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static int by_client(const struct flow_info *a, const struct flow_info *b)
 	return r ?: (int)a->client.port - (int)b->client.port;
 }
 
-/* Negative: a comes first. What is equal goes by client, so that the order does not change from
+/* Negative: a comes first. Equal ones are ordered by client, so that the order does not change from
    one look to the next. */
 static int compare(const struct flow_info *a, const struct flow_info *b, enum selection_sort sort)
 {
@@ -78,7 +78,7 @@ static void sift_down(struct listing *l, size_t n)
 	}
 }
 
-/* Only with a limit: without one there is nothing that must make way. */
+/* Only with a limit: without one nothing has to make way. */
 static bool is_heap(const struct listing *l)
 {
 	return l->selection->sort != SORT_NONE && l->selection->limit;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * evhttp speaks HTTP; what it has no bound for is kept here. It asks us for the bufferevent of
- * each connection, and we keep a second reference to it: one that evhttp has let go of has no
- * callbacks any more, and its descriptor is closed when we let go as well. So the seats are the
- * descriptors, one for one. When all are taken the listeners are disabled. A connection that is
- * out of time is shut down, which evhttp sees as its end.
+ * evhttp speaks HTTP; the bounds that it lacks are kept here. It asks us for the bufferevent of
+ * each connection, and we keep a second reference to it. A bufferevent that evhttp has released has
+ * no callbacks any more, and its descriptor is closed when we release it as well. So there is
+ * exactly one seat for each descriptor. When all seats are taken the listeners are disabled. A
+ * connection that is out of time is shut down, which evhttp sees as its end.
  */
 #include "slowpath/report/metrics_server.h"
 
@@ -28,10 +28,10 @@
 #include "slowpath/report/exposition.h"
 
 #define BACKLOG 16
-#define LOOKS 20 /* at the seats, within the time limit */
+#define LOOKS 20 /* how often to look at the seats within the time limit */
 #define PATH "/metrics"
 
-/* All but CONNECT; those that are not GET or HEAD are told so by us. */
+/* All but CONNECT; we refuse those that are not GET or HEAD ourselves. */
 #define METHODS                                                                                    \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
 	 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_PATCH)
@@ -43,14 +43,14 @@ struct seat {
 
 struct metrics {
 	struct evhttp *http;
-	struct evconnlistener **listeners; /* http's, once it has them */
+	struct evconnlistener **listeners; /* they belong to http, once it has them */
 	size_t n_listeners;
 	struct seat seats[METRICS_CLIENTS];
 	unsigned taken, limit_ms;
 	struct event *look;
 	metrics_writer fn;
 	void *arg;
-	struct evbuffer *page; /* as it was at page_ms; empty: never made */
+	struct evbuffer *page; /* as made at page_ms; empty: never made */
 	uint64_t page_ms;
 };
 
@@ -90,7 +90,7 @@ static void take_seat(struct metrics *m, struct bufferevent *bev)
 	struct seat *s = m->seats;
 
 	if (m->taken == METRICS_CLIENTS)
-		abort(); /* a listener that is disabled has accepted */
+		abort(); /* a disabled listener has accepted */
 	while (s->bev)
 		s++;
 	bufferevent_incref(bev);
@@ -117,8 +117,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 		event_del(m->look);
 }
 
-/* For evhttp. Only when the listeners are enabled, so there is a seat; without memory for this one
-   evhttp has none for its own. */
+/* Called by evhttp, and only while the listeners are enabled, so there is a free seat. If there is
+   no memory for this bufferevent, evhttp has none for its own either. */
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
 	struct metrics *m = arg;
@@ -191,9 +191,9 @@ static void on_request(struct evhttp_request *req, void *arg)
 /* ---- life ---- */
 
 /*
- * A port that others have is an error. But the process that replaces us has to have it beside us,
- * until it tells us to end: so it is shared, behind the bind() that has made sure of it, or before
- * the one of the process that replaces.
+ * A port that others have is an error. But a process that replaces us must have the port at the
+ * same time as we do, until it tells us to end. So the port is shared: normally after the bind()
+ * that has made sure that it is ours, but in the replacing process before its bind().
  */
 static int take_port(int fd, const struct sockaddr_storage *at, socklen_t len, bool beside)
 {
@@ -306,7 +306,7 @@ void metrics_close(struct metrics *m)
 	if (!m)
 		return;
 	if (m->http)
-		evhttp_free(m->http); /* and the listeners */
+		evhttp_free(m->http); /* frees the listeners too */
 	for (struct seat *s = m->seats; s < m->seats + METRICS_CLIENTS; s++)
 		if (s->bev)
 			free_seat(m, s);

@@ -2,8 +2,8 @@
 /*
  * The listeners of [metrics]: GET /metrics over HTTP, nothing else. Those who connect are
  * strangers, so everything is bounded: METRICS_CLIENTS connections at a time, each for one request
- * and `limit_ms` in all; further ones wait in the kernel's backlog. What is asked for is made by
- * the caller, at most once in METRICS_FRESH_MS however often it is asked for.
+ * and at most `limit_ms`; further ones wait in the kernel's backlog. The caller makes the page, at
+ * most once in METRICS_FRESH_MS however often it is requested.
  */
 #ifndef SLUICE_SLOWPATH_REPORT_METRICS_SERVER_H
 #define SLUICE_SLOWPATH_REPORT_METRICS_SERVER_H
@@ -23,10 +23,10 @@ struct evbuffer;
 struct event_base;
 struct metrics;
 
-/* Fills out with the text. */
+/* Writes the text of the page to out. */
 typedef void (*metrics_writer)(void *arg, struct evbuffer *out);
 
-/* Listens at conf's addresses, on base's loop; beside: the process to be replaced has them too. 0,
+/* Listens at conf's addresses, on base's loop; beside: the process that we replace has them too. 0,
    or -errno and a line in err. */
 int metrics_open(struct metrics **out, struct event_base *base, const struct conf_metrics *conf,
 		 bool beside, unsigned limit_ms, metrics_writer fn, void *arg, char *err,

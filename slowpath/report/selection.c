@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The words are a table: each has its value's reader.
+// The words are a table: each has the reader of its value.
 #include "slowpath/report/selection.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static int read_client(struct selection *f, const char *value)
 
 static int read_name(struct selection *f, const char *value)
 {
-	uint32_t numeric; /* an address may stand for a name here */
+	uint32_t numeric; /* an address may take the place of a name here */
 
 	return value_entry(value, f->name, &f->len, &f->kind, &numeric);
 }
@@ -50,7 +50,7 @@ static int read_limit(struct selection *f, const char *value)
 static const struct {
 	const char *text;
 	unsigned bit;
-	int (*read)(struct selection *f, const char *value); /* NULL: it has none */
+	int (*read)(struct selection *f, const char *value); /* NULL: it has no value */
 	const char *wants;
 } words[] = {
 	{ "denied", SELECT_DENIED, NULL, NULL },

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What `flows`, `tail` and `top` are asked for: the words behind the verb, in any order, each at
+ * What `flows`, `tail` and `top` are asked for: the words after the verb, in any order, each at
  * most once.
  *     denied                  only what is denied, or would be
  *     client ADDRESS|NETWORK
- *     name NAME|.NAME|*.NAME  as in sluice.ini; an address that was asked for by name is one, too
+ *     name NAME|.NAME|*.NAME  as in sluice.ini; also an address that the client gave as a name
  *     sort WORD, limit N
  * Pure.
  */
@@ -58,11 +58,11 @@ struct top_question {
 	uint32_t limit;
 };
 
-/* argv without the verb; may: the SELECT_* words there can be. 0, or -EINVAL and a line in err;
- *out is untouched then. */
+/* argv without the verb; may: the SELECT_* words that are allowed. 0, or -EINVAL and a line in err,
+   with *out untouched. */
 int selection_parse(int argc, char **argv, unsigned may, struct selection *out, char *err,
 		    size_t err_len);
-/* [names|clients] [N]; both and TOP_DEFAULT of each if nothing is said. */
+/* [names|clients] [N]; without arguments both, and TOP_DEFAULT of each. */
 int selection_parse_top(int argc, char **argv, struct top_question *out, char *err, size_t err_len);
 
 bool selection_has_client(const struct selection *f, const struct in6_addr *client);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// syslog(3) waits for ever on a daemon that does not read, and does not say when there is none.
+// Not syslog(3): that waits for ever for a daemon that does not read, and does not say when there
+// is none.
 #include "slowpath/report/syslog_sink.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ struct syslog_sink {
 	char ident[IDENT_LEN];
 	int fd;
 	bool stream;
-	char text[HEAD_LEN + LOG_LINE_LEN]; /* the message under way */
+	char text[HEAD_LEN + LOG_LINE_LEN]; /* the message being sent */
 	size_t len, sent;		    /* 0: none */
 };
 
@@ -48,7 +49,7 @@ static int connect_as(struct syslog_sink *s, int type)
 	if (connect(s->fd, (struct sockaddr *)&s->at, sizeof(s->at)) == 0)
 		return 0;
 	err = errno == EAGAIN ? -ECONNREFUSED :
-				-errno; /* its backlog is full: nothing to wait on */
+				-errno; /* its backlog is full, and there is no event to wait for */
 	disconnect(s);
 	return err;
 }
@@ -62,7 +63,8 @@ static int connect_any(struct syslog_sink *s)
 
 /* ---- messages ---- */
 
-/* As local daemons do: the time is local, and no host is named. A NUL ends one in a stream. */
+/* Formats a message as local daemons do: local time and no host name. In a stream, a NUL ends a
+   message. */
 static int frame(struct syslog_sink *s, const char *line, size_t len)
 {
 	time_t now = time(NULL);
@@ -99,7 +101,7 @@ static int push(struct syslog_sink *s)
 	return 0;
 }
 
-/* A daemon that was started again has another socket at the same place: one more try. */
+/* A restarted syslog daemon has another socket at the same place, so try once more. */
 static int send_framed(struct syslog_sink *s)
 {
 	bool fresh = s->fd < 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// From the workers to those who follow. A follower has a number, and an event a set of such
-// numbers: who wanted it when it happened.
+// From the workers to the followers. Each follower has a number, and each event the set of numbers
+// of those who wanted it when it happened.
 #include "slowpath/report/tail.h"
 
 #include <errno.h>
@@ -20,11 +20,12 @@ struct follower {
 	bool wanted; /* events are still collected for it */
 	bool json;
 	struct selection selection;
-	uint64_t lost;		       /* did not fit into the buffer; it was not told yet */
-	struct control_client *client; /* the main thread's; NULL: free */
+	uint64_t lost; /* events that did not fit into the buffer and that it has not been told of
+			  yet */
+	struct control_client *client; /* used by the main thread; NULL: free */
 };
 
-/* In the buffer before the lines of an event; either may be missing. */
+/* Precedes the lines of an event in the buffer; either line may be missing. */
 struct record {
 	uint32_t who; /* bits by number */
 	uint16_t text_len, json_len;
@@ -41,7 +42,7 @@ static struct {
 	pthread_mutex_t lock; /* guards what follows, up to `emptying` */
 	struct follower followers[CONTROL_STREAMS];
 	struct buffer *filling;
-	struct buffer *emptying; /* the main thread's from here on */
+	struct buffer *emptying; /* used by the main thread only, from here on */
 	int wake_fd;
 	struct event *wake;
 } tail = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1 };
@@ -58,7 +59,7 @@ static bool wants(const struct follower *f, const struct access_entry *e, size_t
 	       selection_has_name(&f->selection, e->name, name_len);
 }
 
-/* Who wants it, with the lock held; and in which forms. */
+/* With the lock held: who wants the event, and in which forms. */
 static uint32_t who_wants(const struct access_entry *e, bool *text, bool *json)
 {
 	size_t name_len = strlen(e->name);
@@ -94,8 +95,8 @@ static bool leave(const struct record *r, const char *text, const char *json)
 	return was_empty;
 }
 
-/* Formatting is done without the lock, so who wants it is asked again: one that has come in between
-   may want a form that is not there, and does without. */
+/* Formatting is done without the lock, so afterwards we ask again who wants the event. A follower
+   that has come in between may want a form that was not made, and goes without. */
 void tail_event(const struct access_entry *e)
 {
 	char text[LOG_LINE_LEN], json[LOG_LINE_LEN];
@@ -148,7 +149,7 @@ static void give_all(const struct buffer *b)
 	}
 }
 
-/* Takes all there is and passes it on; what was lost came after it. */
+/* Takes all that is in the buffer and passes it on; what was lost came after that. */
 static void drain(void)
 {
 	uint64_t lost[CONTROL_STREAMS];
@@ -180,7 +181,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 		drain();
 }
 
-/* No more is collected for it; what the buffer still has is dropped by give(). */
+/* Nothing more is collected for the follower; give() drops what the buffer still has for it. */
 static void on_gone(void *arg)
 {
 	struct follower *f = arg;
@@ -210,7 +211,7 @@ enum control_result tail_follow(struct control_call *call, const struct selectio
 	}
 	if (!control_stream(call, on_gone, f))
 		return CONTROL_ERROR;
-	drain(); /* nothing is left that was meant for the one before */
+	drain(); /* so that nothing is left that was meant for the previous follower */
 	pthread_mutex_lock(&tail.lock);
 	f->selection = *selection;
 	f->json = call->json;
@@ -240,7 +241,7 @@ static size_t note_json(const char *time, const char *kind, const char *text, ch
 	return len;
 }
 
-/* Nothing in it ends the line: file names may hold anything. */
+/* Makes sure that nothing in it ends the line: file names may hold anything. */
 static size_t note_text(const char *time, const char *kind, const char *text, char *line,
 			size_t size)
 {
@@ -260,7 +261,7 @@ void tail_note(const char *kind, const char *text)
 
 	if (!tail_listening() || !tail.wake)
 		return;
-	drain(); /* what happened before comes before */
+	drain(); /* earlier events come first */
 	clock_gettime(CLOCK_REALTIME, &now);
 	log_time(&now, time);
 	for (unsigned i = 0; i < CONTROL_STREAMS; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Space-Saving: entries found by a hash, and a heap with the smallest on top, so that counting
-// costs a look-up and a few steps in the heap, whatever comes.
+// Space-Saving: entries are found by a hash, and a heap has the smallest on top, so that counting
+// costs a look-up and a few steps in the heap, whatever the input.
 #include "slowpath/report/top.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 _Static_assert(TOP_ENTRIES < NONE, "an entry's number fits");
 
 struct entry {
-	uint64_t count, over; /* count is over and both of the next */
+	uint64_t count, over; /* count = over + denied + reported */
 	uint64_t denied, reported;
 	uint64_t hash;
 	uint16_t next; /* in its bucket */
@@ -41,7 +41,7 @@ struct window {
 
 struct top {
 	uint64_t key[2];
-	unsigned now; /* which window is being filled; the other is the one before */
+	unsigned now; /* which window is being filled; the other is the previous one */
 	struct window window[2];
 };
 
@@ -105,7 +105,8 @@ static void unlink_entry(struct summary *s, uint16_t i)
 	*at = s->entry[i].next;
 }
 
-/* A counter for one that has none: a new one, or the smallest, which is on top of the heap. */
+/* A counter for a key that has none: a new counter, or the smallest, which is on top of the
+   heap. */
 static uint16_t take(struct summary *s, const void *key, size_t len, uint64_t hash)
 {
 	struct entry e = { .hash = hash, .len = (uint16_t)len };
@@ -168,7 +169,7 @@ static void begin(struct window *w, uint64_t now_ms)
 		empty(&w->of[k]);
 }
 
-/* Windows begin with the first denial in them. */
+/* A window begins with the first denial in it. */
 static void turn(struct top *t, uint64_t now_ms)
 {
 	struct window *now = &t->window[t->now], *before = &t->window[!t->now];
@@ -216,7 +217,7 @@ static bool make_room(struct top_sum *sum, int kind, size_t more)
 	return true;
 }
 
-/* Rows hold what the counter says beyond `least`; top_finish() adds it to all of them. */
+/* Rows hold the part of a count above `least`, which top_finish() adds to all of them. */
 static void add_summary(struct summary *s, int kind, struct top_sum *sum)
 {
 	uint64_t least = s->n == TOP_ENTRIES ? s->entry[s->heap[0]].count : 0;
@@ -254,7 +255,7 @@ void top_add(struct top *t, uint64_t now_ms, struct top_sum *sum)
 	}
 }
 
-/* The bytes behind a key are zero, so that this is the order of names and of addresses. */
+/* The bytes after a key are zero, so this is the order of names and of addresses. */
 static int by_key(const void *a, const void *b)
 {
 	const struct top_row *x = a, *y = b;
@@ -269,7 +270,7 @@ static int by_count(const void *a, const void *b)
 	return x == y ? by_key(a, b) : x > y ? -1 : 1;
 }
 
-/* Rows of one key stand together: the first takes them all. */
+/* Rows with the same key are next to each other: the first absorbs the others. */
 static size_t fold(struct top_row *rows, size_t n)
 {
 	size_t kept = 0;
