@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The access log of DESIGN section 6, one line a connection or denial. Lines are handed to a
+ * The access log (sluiced(8), "Access log"), one line a connection or denial. Lines are handed to a
  * writer thread through a bounded buffer: a slow disk, a dead syslog or a reader that does not
  * read costs lines (counted), never a loop's time. That lines are being lost is said once in the
  * daemon's own log, and once that it works again.
