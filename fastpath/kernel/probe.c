@@ -19,7 +19,7 @@
 
 #define VMLINUX_BTF "/sys/kernel/btf/vmlinux"
 
-/* Fixes for lost data and use-after-free in sockmap went into these: sluiced(8), CAVEATS. */
+/* The versions in which the fixes for lost data and use-after-free in sockmap arrived. */
 static const struct {
 	unsigned major, minor, patch;
 } floors[] = { { 6, 1, 191 }, { 6, 12, 113 }, { 6, 18, 0 } };
