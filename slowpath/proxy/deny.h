@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a denied client is sent (DESIGN section 5). Bytes only; conn.c sends them and closes.
+ * What a denied client is sent (sluiced(8), "Answers"). Bytes only; conn.c sends them and closes.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_DENY_H
 #define SLUICE_SLOWPATH_PROXY_DENY_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The access log, one line for each connection or denial; man/sluiced.8 has its fields. Lines are
+ * The access log, one line for each connection or denial; sluiced(8), "Access log", has its fields. Lines are
  * handed to a writer thread through a bounded buffer: a slow disk, a dead syslog or a reader that
  * does not read costs lines, which are counted, but never an event loop's time. The daemon's own
  * log reports once that lines are being lost, and once that logging works again.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A line of the access log (DESIGN section 6): text from what is known of a connection. */
+/* A line of the access log (sluiced(8), "Access log"): text from what is known of a connection. */
 #ifndef SLUICE_SLOWPATH_REPORT_LOG_LINE_H
 #define SLUICE_SLOWPATH_REPORT_LOG_LINE_H
 
