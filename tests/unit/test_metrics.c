@@ -490,10 +490,10 @@ int main(void)
 
 	log_open(); /* has one of its own */
 	before = descriptors();
-	test_histogram();
-	test_exposition();
-	test_many_rules();
-	test_listener();
+	RUN(test_histogram);
+	RUN(test_exposition);
+	RUN(test_many_rules);
+	RUN(test_listener);
 	CHECK(descriptors() == before);
 	TEST_DONE("metrics");
 }
