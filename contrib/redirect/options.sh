@@ -19,7 +19,8 @@ usage() {
 		usage: $me [options] up|down|status
 		  -i, --interface IF[,IF]   where the clients are (up; SLUICE_INTERFACES)
 		  -p, --ports PORT[,PORT]   TCP ports to redirect, default 80,443 (SLUICE_PORTS)
-		  -l, --listener PORT       of the intercept listener, default 3129 (SLUICE_LISTENER)
+		  -l, --listener PORT       port of the intercept listener, default 3129
+		                            (SLUICE_LISTENER)
 		  -m, --mark MARK           packets that are left alone; [sluice] mark (SLUICE_MARK)
 		  -r, --rate N              new connections a second for each client, default 200
 		                            (SLUICE_RATE)
