@@ -19,9 +19,12 @@ packages_demo=(
 
 # what the tests start, beside that
 packages_test=(
-	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev logrotate nftables nodejs
-	patch python3 python3-hypercorn strace systemd wget xz-utils
+	git gnutls-bin libclang-rt-14-dev libhttp-parser-dev libjansson-dev logrotate nftables
+	nodejs patch python3 python3-hypercorn strace systemd wget xz-utils
 )
+
+# what reads the sources, in the stage "format" of contrib/check
+packages_format=(clang-format flake8 patch shellcheck)
 
 # what builds and tries the Debian package, beside packages_build
 packages_package=(debhelper dpkg-dev lintian logrotate python3 systemd util-linux)
@@ -79,5 +82,6 @@ install_packages() {
 		return 1
 	fi
 	echo "installing ${missing[*]}"
-	apt_install "${missing[@]}" 2>/dev/null || { apt-get update -qq && apt_install "${missing[@]}"; }
+	apt_install "${missing[@]}" 2>/dev/null ||
+		{ apt-get update -qq && apt_install "${missing[@]}"; }
 }

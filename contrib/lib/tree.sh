@@ -6,14 +6,16 @@
 
 # the files that git has or would take; without git, everything
 list_sources() {
-	git -c safe.directory='*' -C "$1" ls-files -z --cached --others --exclude-standard 2>/dev/null ||
+	git -c safe.directory='*' -C "$1" ls-files -z --cached --others --exclude-standard \
+		2>/dev/null ||
 		(cd "$1" && find . -path ./.git -prune -o -type f -print0)
 }
 
 # copy_sources FROM TO
 copy_sources() {
 	mkdir -p "$2"
-	list_sources "$1" | tar -C "$1" --null --files-from=- --ignore-failed-read -cf - 2>/dev/null |
+	list_sources "$1" |
+		tar -C "$1" --null --files-from=- --ignore-failed-read -cf - 2>/dev/null |
 		tar -C "$2" --no-same-owner -xf -
 }
 

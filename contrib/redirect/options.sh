@@ -19,12 +19,16 @@ usage() {
 		usage: $me [options] up|down|status
 		  -i, --interface IF[,IF]   where the clients are (up; SLUICE_INTERFACES)
 		  -p, --ports PORT[,PORT]   TCP ports to redirect, default 80,443 (SLUICE_PORTS)
-		  -l, --listener PORT       port of the intercept listener, default 3129 (SLUICE_LISTENER)
-		  -m, --mark MARK           packets with this mark are left alone; [sluice] mark (SLUICE_MARK)
-		  -r, --rate N              new connections a second for each client, default 200 (SLUICE_RATE)
+		  -l, --listener PORT       port of the intercept listener, default 3129
+		                            (SLUICE_LISTENER)
+		  -m, --mark MARK           packets that are left alone; [sluice] mark (SLUICE_MARK)
+		  -r, --rate N              new connections a second for each client, default 200
+		                            (SLUICE_RATE)
 		  -s, --strict              forward nothing else for the clients (SLUICE_STRICT=yes)
-		  -d, --dns ADDR[,ADDR]     with --strict: resolvers that stay reachable (SLUICE_DNS)
-		  -a, --answer NET[,NET]    with --strict: who may connect to the clients (SLUICE_ANSWER)
+		  -d, --dns ADDR[,ADDR]     with --strict: resolvers that stay reachable
+		                            (SLUICE_DNS)
+		  -a, --answer NET[,NET]    with --strict: who may connect to the clients
+		                            (SLUICE_ANSWER)
 	END
 	exit 2
 }
@@ -92,13 +96,15 @@ quic_ports() {
 
 # sets: verb interfaces ports udp_ports listener mark rate burst strict dns4 dns6 answer4 answer6
 read_options() {
-	local dns answer parsed interface_list=${SLUICE_INTERFACES-} port_list=${SLUICE_PORTS-80,443}
+	local dns answer parsed
+	local interface_list=${SLUICE_INTERFACES-} port_list=${SLUICE_PORTS-80,443}
 	local dns_list=${SLUICE_DNS-} answer_list=${SLUICE_ANSWER-}
 	listener=${SLUICE_LISTENER-3129} mark=${SLUICE_MARK-0} strict=${SLUICE_STRICT-}
 	rate=${SLUICE_RATE-200}
 	[[ $strict != no ]] || strict=''
 	parsed=$(getopt -n "$me" -o i:p:l:m:r:sd:a:h \
-		-l interface:,ports:,listener:,mark:,rate:,strict,dns:,answer:,help -- "$@") || usage
+		-l interface:,ports:,listener:,mark:,rate:,strict,dns:,answer:,help -- "$@") ||
+		usage
 	eval set -- "$parsed"
 	while [[ $1 != -- ]]; do
 		case $1 in

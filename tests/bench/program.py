@@ -31,7 +31,8 @@ def maps_bytes(sluice):
 
 
 def sums(sluice, what, keys):
-    """Of these lines of fdinfo, over the different objects of the daemon that have a line `what`."""
+    """Of these lines of fdinfo, over the different objects of the daemon that have a line
+    `what`."""
     total = dict.fromkeys(keys, 0)
     seen = set()
     for fd in sluice.descriptors():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 What the commands that take long have in common (integrity, shapes-all, mixed ...): a daemon for
-each mode, one line for each mode and family. Exit status: 0 all is well, 1 it is not, 2 it could not be
-tried.
+each mode, one line for each mode and family. Exit status: 0 all is well, 1 it is not, 2 it could
+not be tried.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Connection tracking of a namespace, by ctnetlink: what `conntrack -F` does, at a chosen moment."""
+"""Connection tracking of a namespace, by ctnetlink: what `conntrack -F` does, at a chosen
+moment."""
 
 import os
 import socket

@@ -589,9 +589,9 @@ static void look(bool final)
 		if (ioctl(f->fd, TIOCOUTQ, &n) == 0)
 			queued += n;
 	}
-	printf("{\"final\":%s,\"started\":%llu,\"open\":%llu,\"greeted\":%llu,\"done\":%llu,\"fin\":%llu,"
-	       "\"rst\":%llu,\"refused\":%llu,\"wrong\":%llu,\"in\":%llu,\"out\":%llu,\"most\":%llu,"
-	       "\"queued\":%lld,\"error\":\"%s\",\"kinds\":[",
+	printf("{\"final\":%s,\"started\":%llu,\"open\":%llu,\"greeted\":%llu,\"done\":%llu,"
+	       "\"fin\":%llu,\"rst\":%llu,\"refused\":%llu,\"wrong\":%llu,\"in\":%llu,"
+	       "\"out\":%llu,\"most\":%llu,\"queued\":%lld,\"error\":\"%s\",\"kinds\":[",
 	       final ? "true" : "false", (unsigned long long)g.started, (unsigned long long)g.open,
 	       (unsigned long long)g.greeted, (unsigned long long)g.done, (unsigned long long)g.fin,
 	       (unsigned long long)g.rst, (unsigned long long)g.refused,

@@ -88,12 +88,14 @@ class Flood(Crowd):
 
     def __init__(self, t, kind, count, domain="-", source="second", role="site", port=None):
         port = port or (80 if kind in ("head", "crumbs") else 443)
-        super().__init__(t, t.lab.client, t.server(role), port, t.client(source), kind, count, domain)
+        super().__init__(
+            t, t.lab.client, t.server(role), port, t.client(source), kind, count, domain)
         self._line()
 
     @staticmethod
     def program(_t):
-        return [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")]
+        return [
+            sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "flood.py")]
 
 
 def server(t, port=443, role="raw"):

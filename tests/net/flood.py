@@ -11,7 +11,8 @@ and opens another for each that is ended, up to a limit.
   head     59,000 bytes of a request's head
   names    a hello for a name that nobody has asked for, below the domain given
 
-It writes a line of JSON when all are open, and another for each "look" on its standard input; "stop" or the end of the input ends it, and so does LIMIT_S.
+It writes a line of JSON when all are open, and another for each "look" on its standard input;
+"stop" or the end of the input ends it, and so does LIMIT_S.
 """
 
 import errno
@@ -64,7 +65,8 @@ class Client:
         """Without waiting: a SYN that finds a full queue is sent again after a second, or three."""
         sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
         try:
-            # the port is chosen by connect(), which knows for whom, and has many more to choose from
+            # the port is chosen by connect(), which knows for whom, and has many more to choose
+            # from
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self.source, 0))
             sock.setblocking(False)

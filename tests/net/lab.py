@@ -198,5 +198,3 @@ def remove_pins(path):
     """bpffs has no recursive removal of its own; shutil does, file by file."""
     if os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=True)
-
-

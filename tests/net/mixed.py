@@ -45,12 +45,14 @@ NAMES = (
 
 # Extensions, and how often each is there.
 EXTENSIONS = (
-    (0.9, lambda s: extension(10, vector(u16(*s.sample((shapes.MLKEM, 0x1D, 0x17, 0x18, shapes.GREASE), 3))))),
+    (0.9, lambda s: extension(
+        10, vector(u16(*s.sample((shapes.MLKEM, 0x1D, 0x17, 0x18, shapes.GREASE), 3))))),
     (0.9, lambda s: extension(13, vector(u16(0x0403, 0x0804, 0x0401, 0x0601)))),
     (0.6, lambda s: extension(51, vector(u16(0x1D) + vector(s.randbytes(32))))),
     (0.2, lambda s: extension(51, vector(u16(shapes.MLKEM) + vector(bytes(1216)) + u16(0x1D)
                                          + vector(s.randbytes(32))))),
-    (0.7, lambda s: extension(43, vector(u16(*s.sample((0x0304, 0x0303, 0x0302, shapes.GREASE, 0x7F1C), 2)), 1))),
+    (0.7, lambda s: extension(
+        43, vector(u16(*s.sample((0x0304, 0x0303, 0x0302, shapes.GREASE, 0x7F1C), 2)), 1))),
     (0.5, lambda s: extension(16, vector(vector(b"h2", 1) + vector(b"http/1.1", 1)))),
     (0.5, lambda s: extension(35, s.randbytes(s.choice((0, 192))))),
     (0.4, lambda s: extension(45, b"\1\1")),
@@ -62,7 +64,8 @@ EXTENSIONS = (
     (0.2, lambda s: extension(27, b"\2\0\2")),
     (0.2, lambda s: extension(18, b"")),
     (0.2, lambda s: extension(11, b"\1\0")),
-    (0.2, lambda s: extension(shapes.ECH, b"\0" + u16(1, 1) + b"\7" + vector(s.randbytes(32)) + vector(s.randbytes(144)))),
+    (0.2, lambda s: extension(shapes.ECH, b"\0" + u16(1, 1) + b"\7" + vector(s.randbytes(32)) +
+                              vector(s.randbytes(144)))),
     (0.2, lambda s: extension(0xBABA, b"\0")),
     (0.2, lambda s: extension(shapes.PADDING, bytes(s.choice((1, 100, 700, 3000, 17000))))),
     (0.05, lambda s: extension(shapes.EARLY_DATA, b"")),
@@ -91,7 +94,8 @@ def message(source, number):
         found.append(source.choice(found))
     return tls.handshake(
         b"".join(found), legacy=source.choice((0x0303,) * 12 + (0x0301, 0x0304, 0x0300)),
-        session=source.randbytes(source.choice((0, 32, 32, 32, 32, 16, 33)) if source.random() < 0.3 else 32),
+        session=source.randbytes(
+            source.choice((0, 32, 32, 32, 32, 16, 33)) if source.random() < 0.3 else 32),
         ciphers=u16(*source.sample((shapes.GREASE, 0x1301, 0x1302, 0xC02B, 0xC02F, 0x00FF), 4)),
         random=source.randbytes(32))
 
@@ -101,7 +105,8 @@ def damaged(source, data):
     out = bytearray(data)
     for _ in range(source.choice((1, 1, 2))):
         i = source.randrange(len(out))
-        out[i] = source.randrange(256) if source.random() < 0.5 else (out[i] + source.choice((1, 255))) % 256
+        out[i] = source.randrange(256) if source.random() < 0.5 else (
+            out[i] + source.choice((1, 255))) % 256
     return bytes(out)
 
 
@@ -123,7 +128,8 @@ def flight(source, number):
     if source.random() < 0.04:
         data = damaged(source, data)
     if source.random() < 0.1:
-        data += record(b"\1", 20, 0x0303) * source.randrange(2) + tls.application(source.randbytes(99))
+        data += record(b"\1", 20, 0x0303) * source.randrange(2) + tls.application(
+            source.randbytes(99))
     return data
 
 

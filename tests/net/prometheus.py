@@ -120,7 +120,8 @@ BREAKS = (("# HELP a_total x\n", ""), ("# TYPE a_total counter\n", ""), ("counte
           ("a_total{", "b_total{"), ("\"v\"} 1\n", "\"v\"} 1\na_total{l=\"v\"} 2\n"),
           ("\"v\"", "\"v\"\""), ("\"v\"", "\"\\v\""), ("} 1\n", "} -1\n"), ("} 1\n", "} 1 \n"),
           ("+Inf\"} 2", "+Inf\"} 1"), ("\"1\"} 1", "\"1\"} 3"), ("le=\"+Inf\"", "le=\"2\""),
-          ("h_sum 1.5\n", ""), ("# HELP h x\n", "# HELP h x\n# HELP h x\n"), ("h_count 2\n", "h_count 2"),
+          ("h_sum 1.5\n", ""), ("# HELP h x\n", "# HELP h x\n# HELP h x\n"),
+          ("h_count 2\n", "h_count 2"),
           ("# TYPE a_total counter", "# TYPE a_total gauge"), ("a_total{l=\"v\"} 1\n", ""))
 
 
@@ -133,6 +134,7 @@ def check_itself():
 
 def names_in(expression):
     """Metrics that a query asks for."""
-    words = re.sub(r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^]]*\]|\b(?:by|without) \([^)]*\)', " ", expression)
+    words = re.sub(
+        r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^]]*\]|\b(?:by|without) \([^)]*\)', " ", expression)
     return {word for word in re.findall(NAME, words)
             if word.startswith(("sluice_", "process_"))}

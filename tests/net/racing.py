@@ -3,8 +3,9 @@
 An attacker that races (racer.c, attack.c), real servers behind the gateway that write down what
 they acted on, and the comparison of that with what was judged.
 
-Each connection has two names of its own, with its number and its kind: one that is allowed, under which it begins, and one that
-is hidden behind it and denied, by the policy or because it is another. What a server saw must be
+Each connection has two names of its own, with its number and its kind: one that is allowed, under
+which it begins, and one that is hidden behind it and denied, by the policy or because it is
+another. What a server saw must be
 in the log as the name of a connection that was allowed.
 """
 
@@ -22,7 +23,8 @@ from netns import until
 
 ALLOWED, DENIED = "race.raw.test", "race.unlisted.test"
 HERE = os.path.dirname(os.path.abspath(__file__))
-KINDS = ("honest", "urgent", "paced", "length", "chunked", "pipelined", "upgrade", "preface", "hello",
+KINDS = ("honest", "urgent", "paced", "length", "chunked", "pipelined", "upgrade", "preface",
+         "hello",
          "second", "two-faced")
 ENDS = "fin", "rst", "left", "late", "refused"
 READY_SECONDS = 60
@@ -41,7 +43,8 @@ class Witness:
         self.address = pick(SERVERS["raw"], t.family)
         self.mark, self.known = 0, []
         with open(self.path, "wb") as out:
-            self.process = t.lab.start(t.lab.server, self.command(), stdin=subprocess.PIPE, stdout=out,
+            self.process = t.lab.start(t.lab.server, self.command(), stdin=subprocess.PIPE,
+                                       stdout=out,
                                        stderr=subprocess.DEVNULL, cwd=HERE,
                                        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         until(self.listens, READY_SECONDS, f"{self.name} listens")
@@ -90,16 +93,20 @@ class Nginx(Witness):
                        ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         with open(path("witness.conf"), "w", encoding="ascii") as f:
             f.write(f"""
-user root; worker_processes 1; daemon off; pid {path("witness.pid")}; error_log {path("nginx.seen")} error;
+user root; worker_processes 1; daemon off; pid {path("witness.pid")};
+error_log {path("nginx.seen")} error;
 events {{ worker_connections 2048; }}
 http {{
     {temp}
     log_format seen "seen $http_host";
     access_log {path("nginx.seen")} seen;
-    map $ssl_server_name $certificate {{ ~^n {path("cert.pem")}; default /nowhere/$ssl_server_name; }}
+    map $ssl_server_name $certificate {{
+        ~^n {path("cert.pem")}; default /nowhere/$ssl_server_name;
+    }}
     server {{
         listen {at}:8001 backlog=1024; listen {at}:8002 ssl backlog=1024;
-        ssl_certificate $certificate; ssl_certificate_key {path("key.pem")}; ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate $certificate; ssl_certificate_key {path("key.pem")};
+        ssl_protocols TLSv1.2 TLSv1.3;
         location / {{ return 200 "seen\\n"; }}
     }}
 }}
@@ -108,7 +115,8 @@ http {{
 
     @staticmethod
     def name_in(line):
-        found = re.match(r"seen (\S+)$", line) or re.search(r'cannot load certificate "/nowhere/([^"]+)"', line)
+        found = re.match(r"seen (\S+)$", line) or re.search(
+            r'cannot load certificate "/nowhere/([^"]+)"', line)
         return found and found[1]
 
 
@@ -116,7 +124,8 @@ class Node(Witness):
     name, ports = "Node", {"http": (8003, 10), "live": (8003, 1), "tls": (8004, 4)}
 
     def command(self):
-        return ["node", os.path.join(HERE, "witness.js"), self.address, 8003, 8004, self.lab.path("cert.pem"),
+        return ["node", os.path.join(HERE, "witness.js"), self.address, 8003, 8004,
+                self.lab.path("cert.pem"),
                 self.lab.path("key.pem")]
 
 
@@ -179,10 +188,12 @@ class Witnesses:
         for witness in self.all:
             for what, (port, _) in witness.ports.items():
                 name = f"sure-{what}-{port}.{ALLOWED}"
-                send = tls.handmade_hello(name.encode()) if what == "tls" else get(name, "/", "Connection: close")
+                send = tls.handmade_hello(name.encode()) if what == "tls" else get(
+                    name, "/", "Connection: close")
                 with self.t.connect("raw", port) as sock:
                     sock.sendall(send)
-                    until(lambda w=witness, n=name: n in w.more(), READY_SECONDS, f"{witness.name} has seen {name}")
+                    until(lambda w=witness, n=name: n in w.more(), READY_SECONDS,
+                          f"{witness.name} has seen {name}")
 
 
 class Race:
@@ -204,7 +215,8 @@ class Race:
         t = self.t
         sources = [word for role in CLIENTS for word in ("-b", pick(CLIENTS[role], t.family))]
         kinds = [word for kind in only for word in ("-o", kind)]
-        return t.lab.client.command([f"{t.build}/tests/net/racer", t.server("raw"), ALLOWED, DENIED, "-n", count,
+        return t.lab.client.command([f"{t.build}/tests/net/racer", t.server("raw"), ALLOWED, DENIED,
+                                     "-n", count,
                                      "-s", seed, "-i", first, "-t", seconds, "-c", concurrent,
                                      *witnesses.ports(), *sources, *kinds])
 
@@ -226,7 +238,8 @@ class Race:
         """When was a name of each kind first seen that is hidden?"""
         for name in names:
             found = re.match(r"h(\d+)-([a-z-]+)\.", name)
-            if found and (name.endswith(DENIED) or found[2] != "hello"):  # whose name may be that one
+            # whose name may be that one
+            if found and (name.endswith(DENIED) or found[2] != "hello"):
                 self.first_seen.setdefault(found[2], (name, found[1], time.monotonic() - begin))
 
     # --- the verdict ---
@@ -258,7 +271,8 @@ class Race:
         seen = ", ".join(f"{server} {len(names)}" for server, names in self.seen.items())
         through = {name for names in self.got_through().values() for name in names}
         first = "".join(f", the first of {kind} in connection {number} after {seconds:.1f} s"
-                        for kind, (name, number, seconds) in self.first_seen.items() if name in through)
+                        for kind, (name, number, seconds) in self.first_seen.items()
+                        if name in through)
         rate = self.connections / self.drive["seconds"]
         return (f"{self.connections} connections at {rate:.0f} a second: {kinds}; "
                 f"seen by servers: {seen}; {len(through)} disagreements{first}")

@@ -45,13 +45,15 @@ def with_line(name, why, line, allowed="ok", **more):
 
 def with_field(name, why, field, allowed="bad_http", body=b"", line=b"POST / HTTP/1.1", **more):
     """host.test stands for the host, here and below."""
-    add(name, why, lambda host: (head(line, b"Host: " + host, field.replace(b"host.test", host)) + body,
-                                 b""), allowed, **more)
+    add(name, why,
+        lambda host: (head(line, b"Host: " + host, field.replace(b"host.test", host)) + body,
+                      b""), allowed, **more)
 
 
 def with_host(name, why, field, allowed="bad_http", line=b"GET / HTTP/1.1", **more):
-    add(name, why, lambda host: (head(line.replace(b"host.test", host), field.replace(b"host.test", host)),
-                                 b""), allowed, **more)
+    add(name, why,
+        lambda host: (head(line.replace(b"host.test", host), field.replace(b"host.test", host)),
+                      b""), allowed, **more)
 
 
 def with_chunks(name, why, good, bad=b"", allowed="bad_http"):
@@ -62,7 +64,8 @@ def with_chunks(name, why, good, bad=b"", allowed="bad_http"):
 
 def then(name, why, first, second, allowed="bad_http"):
     """Two requests in one segment."""
-    add(name, why, lambda host: (first.replace(b"host.test", host), second.replace(b"host.test", host)),
+    add(name, why,
+        lambda host: (first.replace(b"host.test", host), second.replace(b"host.test", host)),
         allowed, denied="policy")
 
 
@@ -74,12 +77,15 @@ with_line("options_asterisk", "RFC 9112 3.2.4", b"OPTIONS * HTTP/1.1")
 with_line("method_with_hyphen", "RFC 3253: not every method is letters",
           b"VERSION-CONTROL /a HTTP/1.1")
 with_line("method_unknown", "RFC 9110 9.1: methods are extensible", b"FROBNICATE / HTTP/1.1")
-with_line("method_with_underscore", "CCM_POST of SCCM, RPC_IN_DATA of Outlook", b"RPC_IN_DATA / HTTP/1.1")
+with_line(
+    "method_with_underscore", "CCM_POST of SCCM, RPC_IN_DATA of Outlook", b"RPC_IN_DATA / HTTP/1.1")
 with_line("method_token", "RFC 9110 5.6.2 allows it, no method has it, and tags of IMAP do",
           b"GET.! / HTTP/1.1", "not_tls")
-with_line("method_with_digit", "no method has one, and tags of IMAP have", b"A1 / HTTP/1.1", "not_tls")
+with_line(
+    "method_with_digit", "no method has one, and tags of IMAP have", b"A1 / HTTP/1.1", "not_tls")
 with_line("method_too_long", "no method is longer than 32", b"G" * 33 + b" / HTTP/1.1", "not_tls")
-with_line("method_lower_case", "RFC 9110 9.1: methods have a case; to who ignores it, this is another "
+with_line("method_lower_case",
+          "RFC 9110 9.1: methods have a case; to who ignores it, this is another "
           "one (connect), and nginx and Node take none",
           b"get / HTTP/1.1", "not_tls")
 with_line("method_mixed_case", "as above", b"Get / HTTP/1.1", "not_tls")
@@ -89,7 +95,8 @@ with_line("tab_for_space", "as above", b"GET /\tHTTP/1.1", "bad_http")
 with_line("space_in_target", "RFC 9112 3.2: no whitespace", b"GET /a b HTTP/1.1", "bad_http")
 with_line("space_behind_version", "RFC 9112 3", b"GET / HTTP/1.1 ", "bad_http")
 with_line("nul_in_target", "RFC 9112 2.2, RFC 3986 2", b"GET /\0 HTTP/1.1", "bad_http")
-with_line("utf8_in_target", "curl's queries, Node's paths: not encoded, and no line or space to anyone",
+with_line("utf8_in_target",
+          "curl's queries, Node's paths: not encoded, and no line or space to anyone",
           "GET /ü?ü HTTP/1.1".encode())
 with_line("bytes_in_target", "as above, whatever they spell", b"GET /\x80\xff HTTP/1.1")
 with_line("utf8_in_version", "RFC 9112 2.3", "GET / HTTP/1.1ü".encode(), "bad_http")
@@ -109,7 +116,8 @@ add("http2_preface", "RFC 9113 3.4: requests that nobody would judge",
 for number, (lines, allowed) in enumerate([
         (b"\r\n", "ok"), (b"\r\n" * 4, "ok"), (b"\r\n" * 5, "not_tls"), (b"\n", "not_tls"),
         (b"\r\n\n", "not_tls"), (b"\r", "not_tls"), (b"\r\n ", "not_tls")]):
-    add(f"leading_lines_{number}", "RFC 9112 2.2: empty lines, CRLF, are ignored or an error; a few",
+    add(f"leading_lines_{number}",
+        "RFC 9112 2.2: empty lines, CRLF, are ignored or an error; a few",
         lambda host, lines=lines: (lines + head(b"GET / HTTP/1.1", b"Host: " + host), b""), allowed)
 add("leading_space", "RFC 9112 2.2",
     lambda host: (b" " + head(b"GET / HTTP/1.1", b"Host: " + host), b""), "not_tls")
@@ -129,7 +137,8 @@ with_host("absolute_empty_port", "as above", b"Host: host.test:", "ok",
 with_host("absolute_empty_port_disagrees", "the same host, in other words, is not the same",
           b"Host: host.test", line=b"GET http://host.test:/ HTTP/1.1")
 with_host("host_too_long", "no name and port is so long", b"Host: host.test" + b"a" * 300)
-with_host("absolute_too_long", "as above", b"X: y", line=b"GET http://host.test" + b"a" * 300 + b"/ HTTP/1.1")
+with_host("absolute_too_long", "as above", b"X: y",
+          line=b"GET http://host.test" + b"a" * 300 + b"/ HTTP/1.1")
 with_host("host_port_zeros", "octal to some", b"Host: host.test:080")
 with_host("host_port_overflow", "80 to who counts in 16 bits", b"Host: host.test:65616")
 with_host("host_two_ports", "RFC 3986 3.2", b"Host: host.test:80:80")
@@ -204,7 +213,8 @@ with_field("upgrade_h2c", "RFC 7540 3.2: the server says no",
            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk", "ok")
 with_field("upgrade_h2c_without_settings", "as above; without them too",
            b"Connection: Upgrade\r\nUpgrade: h2c", "ok")
-with_field("upgrade_tls", "RFC 2817: the server says no", b"Connection: Upgrade\r\nUpgrade: TLS/1.0", "ok")
+with_field(
+    "upgrade_tls", "RFC 2817: the server says no", b"Connection: Upgrade\r\nUpgrade: TLS/1.0", "ok")
 with_field("expect", "RFC 9110 10.1.1", b"Expect: 100-continue\r\nContent-Length: 2", "ok",
            body=b"ab")
 
@@ -244,15 +254,19 @@ with_chunks("chunks", "RFC 9112 7.1", b"5\r\nGET /\r\n00\r\n\r\n")
 with_chunks("chunk_extension", "RFC 9112 7.1.1", b"5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n")
 with_chunks("trailers", "RFC 9112 7.1.2", b"1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n")
 for number, (good, bad) in enumerate([
-        (b"", b"+1\r\na\r\n0\r\n\r\n"), (b"0", b"x1\r\na\r\n0\r\n\r\n"), (b"", b" 1\r\na\r\n0\r\n\r\n"),
-        (b"1", b" \r\na\r\n0\r\n\r\n"), (b"1", b"\na\r\n0\r\n\r\n"), (b"", b"g\r\n"), (b"", b"\r\n"),
+        (b"", b"+1\r\na\r\n0\r\n\r\n"), (b"0", b"x1\r\na\r\n0\r\n\r\n"),
+        (b"", b" 1\r\na\r\n0\r\n\r\n"),
+        (b"1", b" \r\na\r\n0\r\n\r\n"), (b"1", b"\na\r\n0\r\n\r\n"), (b"", b"g\r\n"),
+        (b"", b"\r\n"),
         (b"0" * 15, b"1\r\n"), (b"f" * 15, b"f\r\n"),
         (b"1;a", b"\nb\r\n0\r\n\r\n"), (b"1;a\r", b"b\r\n"), (b"1\r\na", b"b\r\n0\r\n\r\n"),
         (b"1\r\na", b"0\r\n\r\n"), (b"1\r\na", b"\n0\r\n\r\n"), (b"1\r\na\r", b"0\r\n\r\n")]):
     with_chunks(f"chunk_size_{number}", "RFC 9112 7.1: 1*HEXDIG, CRLF", good, bad)
 for number, (good, bad) in enumerate([
-        (b"Host", b": raw.test\r\n\r\n"), (b"Content-Length", b": 5\r\n\r\n"), (b"GET", b" / HTTP/1.1\r\n\r\n"),
-        (b"content_length", b": 5\r\n\r\n"), (b"X: a\r\n", b" b\r\n\r\n"), (b"X: a", b"\nb\r\n\r\n")]):
+        (b"Host", b": raw.test\r\n\r\n"), (b"Content-Length", b": 5\r\n\r\n"),
+        (b"GET", b" / HTTP/1.1\r\n\r\n"),
+        (b"content_length", b": 5\r\n\r\n"), (b"X: a\r\n", b" b\r\n\r\n"),
+        (b"X: a", b"\nb\r\n\r\n")]):
     with_chunks(f"trailer_{number}", "RFC 9110 6.5.1: nothing of framing or routing",
                 b"0\r\n" + good, bad)
 
@@ -262,16 +276,19 @@ GET = b"GET / HTTP/1.1\r\nHost: host.test\r\n\r\n"
 OTHER = b"GET / HTTP/1.1\r\nHost: other.raw.test\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: host.test\r\nConnection: close\r\n\r\n"
 BODY = b"POST / HTTP/1.1\r\nHost: host.test\r\nContent-Length: 3\r\n\r\nabc"
-add("pipelined", "RFC 9112 9.3.2", lambda host: ((GET + BODY + GET).replace(b"host.test", host), b""))
+add("pipelined", "RFC 9112 9.3.2",
+    lambda host: ((GET + BODY + GET).replace(b"host.test", host), b""))
 then("other_name", "every head is judged", GET, OTHER, "name_changed")
 then("other_name_behind_a_body", "every head is judged", BODY, OTHER, "name_changed")
 then("other_name_behind_close", "RFC 9112 9.6: not every server stops there", CLOSE, OTHER,
      "name_changed")
 then("other_name_behind_1_0", "RFC 9112 9.3", GET.replace(b"1.1", b"1.0"), OTHER, "name_changed")
 then("other_name_behind_chunks", "RFC 9112 7.1",
-     GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), OTHER, "name_changed")
+     GET.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), OTHER,
+     "name_changed")
 then("other_name_behind_h2c", "RFC 7540 3.2: a request like any other",
-     GET.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nHTTP2-Settings:\r\n\r\n"), OTHER, "name_changed")
+     GET.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nHTTP2-Settings:\r\n\r\n"), OTHER,
+     "name_changed")
 add("crlf_behind_a_body", "RFC 9112 2.2: of old clients, and to be ignored",
     lambda host: ((BODY + b"\r\n" + GET + b"\r\n" * 4 + GET).replace(b"host.test", host), b""))
 then("other_name_behind_crlf", "every head is judged", BODY, b"\r\n" + OTHER, "name_changed")
@@ -279,4 +296,5 @@ then("lines_behind_a_body", "a few, not many", BODY, b"\r\n" * 5 + GET)
 then("lf_behind_a_body", "RFC 9112 2.2: only CRLF is a line's end to all", BODY, b"\n" + GET)
 then("bytes_behind_a_body", "RFC 9112 6.2", BODY, b"def")
 then("preface_behind_h2c", "RFC 7540 3.2",
-     GET.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nHTTP2-Settings:\r\n\r\n"), b"PRI * HTTP/2.0\r\n\r\n")
+     GET.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nHTTP2-Settings:\r\n\r\n"),
+     b"PRI * HTTP/2.0\r\n\r\n")

@@ -72,7 +72,8 @@ def patched(data, at, value):
 
 def lied(data, at, size, more):
     """The number of `size` bytes at `at`, larger by `more`."""
-    return patched(data, at, (int.from_bytes(data[at:at + size], "big") + more).to_bytes(size, "big"))
+    return patched(
+        data, at, (int.from_bytes(data[at:at + size], "big") + more).to_bytes(size, "big"))
 
 
 def name_at(data, name):

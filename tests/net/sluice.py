@@ -148,7 +148,8 @@ class Sluice:
         with open(self.err_path, "ab" if append else "wb") as err:
             self.process = self.lab.start(self.lab.gateway, argv, stdout=err, stderr=err,
                                           env={**os.environ, **SANITIZER, **(env or {}),
-                                               **(TRACED if "strace" in "".join(self.wrap[:1]) else {})},
+                                               **(TRACED
+                                                  if "strace" in "".join(self.wrap[:1]) else {})},
                                           **options)
         self.launched.append(self.process)
         return self
@@ -282,7 +283,8 @@ class Sluice:
         """Starts strace (-c, or with these options) on the daemon; returns the process once every
         thread is held."""
         tracer = self.lab.processes.start(
-            self.lab.gateway.command(["strace", *(options or ("-c",)), "-f", "-o", output, "-p", str(self.pid)]),
+            self.lab.gateway.command(
+                ["strace", *(options or ("-c",)), "-f", "-o", output, "-p", str(self.pid)]),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         def held():

@@ -229,14 +229,14 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct connection *c, con
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	getsockname(c->fd, (struct sockaddr *)&own, &size);
-	snprintf(
-		text, sizeof(text),
-		"%s of connection %llu, %s, port %u, %s: %s; sent %llu of %llu, received %llu of %llu",
-		c->end == CLIENT ? "client" : "server", (unsigned long long)c->plan.number,
-		scenario_name(c->plan.scenario), ntohs(((struct sockaddr_in *)&own)->sin_port),
-		stage_text(c), what, (unsigned long long)c->out.at,
-		(unsigned long long)c->plan.size[c->end], (unsigned long long)c->in.at,
-		(unsigned long long)c->plan.size[!c->end]);
+	snprintf(text, sizeof(text),
+		 "%s of connection %llu, %s, port %u, %s: %s; sent %llu of %llu, "
+		 "received %llu of %llu",
+		 c->end == CLIENT ? "client" : "server", (unsigned long long)c->plan.number,
+		 scenario_name(c->plan.scenario), ntohs(((struct sockaddr_in *)&own)->sin_port),
+		 stage_text(c), what, (unsigned long long)c->out.at,
+		 (unsigned long long)c->plan.size[c->end], (unsigned long long)c->in.at,
+		 (unsigned long long)c->plan.size[!c->end]);
 	if (d.errors < FAILURES_TOLD)
 		snprintf(d.failures[d.errors], FAILURE_TEXT, "%s", text);
 	if (d.errors++ < FAILURES_MAX)

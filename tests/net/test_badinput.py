@@ -15,7 +15,8 @@ from netns import until
 from servers import reset
 
 REASONS = ("policy", "no_sni", "bad_name", "bad_tls", "tls_version", "not_tls", "bad_http",
-           "no_host", "hello_timeout", "name_changed", "untracked", "unresolved", "ok", "bad_destination",
+           "no_host", "hello_timeout", "name_changed", "untracked", "unresolved", "ok",
+           "bad_destination",
            "upstream_refused", "upstream_timeout", "upstream_reset")
 
 
@@ -174,7 +175,8 @@ def damaged_hellos(t):
 def endless_head_is_cut(t):
     """A hello or head that never ends takes no memory without end, and its sender no time."""
     for head, more in ((b"GET / HTTP/1.1\r\nX: ", b"x" * (1 << 20)),
-                       (tls.record(b"\x01\xff\xff\xff" + bytes(16380)), tls.record(bytes(16384)) * 64)):
+                       (tls.record(b"\x01\xff\xff\xff" + bytes(16380)),
+                        tls.record(bytes(16384)) * 64)):
         begin = time.monotonic()
         with t.connect() as sock:
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):

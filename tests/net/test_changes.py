@@ -17,7 +17,8 @@ def said(sluice, *words):
 
 @test(core=True, daemon=False)
 def allow_deny_and_revoke(t):
-    """They go before all of the file, at once, and are in the log with their own word for a rule."""
+    """They go before all of the file, at once, and are in the log with their own word for a
+    rule."""
     sluice = t.own()
     said(sluice, "allow", "unlisted.test")
     said(sluice, "deny", ".allowed.test")

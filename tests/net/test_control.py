@@ -443,4 +443,3 @@ def second_daemon_is_refused(t):
     assert other.stderr().strip(), "it does not say why"
     t.sluice = sluice
     is_allowed(t, "allowed.test")
-

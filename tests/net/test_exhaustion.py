@@ -14,7 +14,8 @@ from flood import PARTS
 from netns import until
 
 # All of them are held at once, however slow the machine is.
-HELD = {"sluice.max_connections": "16384", "sluice.max_per_client": "16384", "timeouts.hello": "120s"}
+HELD = {
+    "sluice.max_connections": "16384", "sluice.max_per_client": "16384", "timeouts.hello": "120s"}
 
 
 def honest(t):
@@ -33,7 +34,8 @@ FLOODS = (("silent", 5000, "second"), ("drip", 5000, "agent"), ("half", 500, "na
 
 @test(ini=HELD, alone=True, seconds=60)
 def thousands_that_never_come_to_a_verdict(t):
-    """Silent ones, hellos a byte at a time, hellos and heads that are never complete, all at once."""
+    """Silent ones, hellos a byte at a time, hellos and heads that are never complete, all at
+    once."""
     count = sum(count for _, count, _ in FLOODS)
     with contextlib.ExitStack() as stack:
         floods = [stack.enter_context(Flood(t, kind, held, source=source))

@@ -318,7 +318,8 @@ class Calls:
 
 # --- a stream without end -------------------------------------------------------------------
 
-MOST_READS = 200  # in one round of the loop: ROUNDS of slowpath/proxy/pump.c, for each way of the streams
+# in one round of the loop: ROUNDS of slowpath/proxy/pump.c, for each way of the streams
+MOST_READS = 200
 
 
 @test(ini={"sluice.workers": "1"}, seconds=60)
@@ -405,8 +406,9 @@ def small_buffers(t):
 @test(daemon=False, seconds=120)
 def pipes_leave_descriptors_for_connections(t):
     """
-    As many streams as may be open stall in both directions, and two pipes for each would be more than
-    the limit of open files. None is refused or waits, and who copies for want of a pipe does not
+    As many streams as may be open stall in both directions, and two pipes for each would be more
+    than the limit of open files. None is refused or waits, and who copies for want of a pipe does
+    not
     spin.
     """
     limit = 2 * (STALLED + 10) + 656
@@ -500,7 +502,8 @@ def lost_events_hang_nobody(t):
     """
     flows, hello = RING_EVENTS + 400, tls.handmade_hello(b"denied.test")
     with contextlib.ExitStack() as stack:
-        silent = [stack.enter_context(t.connect("denied", timeout=60 * t.scale)) for _ in range(flows)]
+        silent = [
+            stack.enter_context(t.connect("denied", timeout=60 * t.scale)) for _ in range(flows)]
         t.until(lambda: t.sluice.stats()["open"] == flows, 20, "all are there")
         t.sluice.signal(signal.SIGSTOP)
         try:

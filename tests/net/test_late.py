@@ -78,8 +78,9 @@ def ends(t, sock):
 
 
 def open_at_another(t, late, stack, record, worker):
-    """A connection of another worker, with this record if it can be had. Those of this worker end at
-    once, and time goes by: if that were what counts, there were soon no other record to be lent."""
+    """A connection of another worker, with this record if it can be had. Those of this worker end
+    at once, and time goes by: if that were what counts, there were soon no other record to be
+    lent."""
     others = 0
     for seconds in range(2, 200, 2):
         late.say("later", seconds)
@@ -140,8 +141,8 @@ def held_by_another(pid, fd):
 @test(modes=(None,), daemon=False, seconds=60)
 def socket_that_another_process_holds_is_nobody_elses(t):
     """
-    As who reads /proc/PID/fdinfo does for a moment: the daemon has closed it, and it is still there,
-    in the map and in the epoll. What its client says then comes to no other connection.
+    As who reads /proc/PID/fdinfo does for a moment: the daemon has closed it, and it is still
+    there, in the map and in the epoll. What its client says then comes to no other connection.
     """
     late = Late(t, {"sluice.workers": "1"})
     client = t.tls_client("allowed.test")
@@ -200,7 +201,8 @@ def connections_without_a_record_are_served_in_user_space(t):
             ends(t, stack.enter_context(t.connect()))
         assert late.records() == RECORDS, late.records()
         with crowd.server(t) as server, \
-                crowd.clients(t, crowd.tls_opening("raw.test"), "-n", 8, "-u", MIB, "-d", MIB) as streams:
+                crowd.clients(
+                    t, crowd.tls_opening("raw.test"), "-n", 8, "-u", MIB, "-d", MIB) as streams:
             crowd.all_well(streams.end(), 8)
             crowd.all_served(t, server, 8)
         t.sluice.quiet()

@@ -47,10 +47,12 @@ def lost(sluice):
 
 # --- forging ---------------------------------------------------------------------------------
 
-MEAN = [b"a\n1700000000.123 1 10.9.9.9 TCP_TUNNEL/200 0 CONNECT x:443 - HIER_DIRECT/10.9.9.9 -\nb.test",
+MEAN = [b"a\n1700000000.123 1 10.9.9.9 TCP_TUNNEL/200 0 CONNECT x:443 - HIER_DIRECT/10.9.9.9 -\n"
+        b"b.test",
         b'a","verdict":"allow","x":"b.test', b'a"}\n{"name":"b.test', b"a\r\nb.test", b"a\\",
         b"a%0ab.test", b"%", "ü.test".encode(), b"\x1b[2J.test", b"a\0b.test", b" ", b"a b.test",
-        b"\xe2\x80\xa8.test", b"denied.test\0.allowed.test", b"\xff" * 253, b"a:443 - HIER_DIRECT/x -"]
+        b"\xe2\x80\xa8.test", b"denied.test\0.allowed.test", b"\xff" * 253,
+        b"a:443 - HIER_DIRECT/x -"]
 
 
 def every_byte():
@@ -96,7 +98,8 @@ def no_client_forges_a_line_in_squids_format(t):
                             "sluice.workers": "1"})
     expected = list(hostile(t))
     denied(t, name=b"last.test")
-    t.until(lambda: any(b" last.test:443 " in line for line in raw_lines(path)), 20, "the last line")
+    t.until(
+        lambda: any(b" last.test:443 " in line for line in raw_lines(path)), 20, "the last line")
     sluice.quiet()
     lines = [SQUID.fullmatch(line.decode("ascii")) for line in raw_lines(path)]
     assert len(lines) == len(expected) + 1, f"{len(lines)} lines for {len(expected) + 1}"
@@ -136,7 +139,8 @@ def rotation_under_load_loses_no_line(t):
                             "sluice.control": f"{folder}/sock"})
     with open(f"{CONTRIB}/logrotate/sluice", encoding="ascii") as f:
         snippet = f.read()
-    for ours, here in (("/var/log/sluice/access.log", path), ("create 0640 sluice", "create 0640 nobody"),
+    for ours, here in (("/var/log/sluice/access.log", path),
+                       ("create 0640 sluice", "create 0640 nobody"),
                        ("--reuid=sluice", "--reuid=nobody"),
                        ("sluicectl status", f"sluicectl -s {sluice.socket} status")):
         assert ours in snippet, ours
@@ -157,7 +161,8 @@ def rotation_under_load_loses_no_line(t):
     try:
         for _ in range(6):
             before = sum(sent)
-            t.until(lambda: sum(sent) > before + 50 and os.path.getsize(path), 20, "load, and lines")
+            t.until(
+                lambda: sum(sent) > before + 50 and os.path.getsize(path), 20, "load, and lines")
             rotated(t, state, conf)
     finally:
         stop.set()
@@ -222,15 +227,18 @@ def full_disk_loses_lines_not_traffic(t):
         sluice.quiet()
         denied(t, 20)
         sent += 21
-        t.until(lambda: lost(sluice) + count_whole(raw_lines(path)) == sent, 10, "all are accounted for")
+        t.until(lambda: lost(sluice) + count_whole(raw_lines(path)) == sent, 10,
+                "all are accounted for")
         assert sluice.stderr().count("No space left on device; lines are being lost") == 1
         assert "works again" not in sluice.stderr()
         os.unlink(f"{disk}/filler")
         denied(t, 20)
         sent += 20
-        t.until(lambda: lost(sluice) + count_whole(raw_lines(path)) == sent, 10, "all are accounted for")
+        t.until(lambda: lost(sluice) + count_whole(raw_lines(path)) == sent, 10,
+                "all are accounted for")
         assert count_whole(raw_lines(path)) >= 21
-        assert sluice.stderr().count(f"works again; {lost(sluice)} lines were lost") == 1, sluice.stderr()
+        assert sluice.stderr().count(
+            f"works again; {lost(sluice)} lines were lost") == 1, sluice.stderr()
         sluice.stop()
 
 
@@ -257,7 +265,8 @@ def disk_errors_lose_lines_not_traffic(t):
 @test(**ONE)
 def disk_that_hangs_does_not_hold_up_the_end(t):
     """strace makes every write to the log take a minute."""
-    sluice = t.own(wrap=["env", f"ASAN_OPTIONS={TRACED['ASAN_OPTIONS']}"])  # it ends as it is traced
+    # it ends as it is traced
+    sluice = t.own(wrap=["env", f"ASAN_OPTIONS={TRACED['ASAN_OPTIONS']}"])
     tracer = sluice.traced("/dev/null", "-P", sluice.log.path, "-e", "trace=write",
                            "-e", "inject=write:delay_enter=60000000")
     denied(t, 5)
@@ -291,7 +300,8 @@ def sleeping_syslog_loses_lines_not_traffic(t):
         with contextlib.suppress(BlockingIOError):
             while message := sleeper.recv(65536):
                 head, line = message.split(b": ", 1)
-                assert re.fullmatch(rb"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d sluiced\[\d+\]", head), head
+                assert re.fullmatch(
+                    rb"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d sluiced\[\d+\]", head), head
                 assert json.loads(line)["client"] == t.client("client"), line
                 got += 1
     told = re.search(r"the last (\d+) lines are lost", sluice.stderr())
@@ -345,8 +355,8 @@ def what_is_suggested_lets_everything_through(t):
     path = t.lab.path(f"suggest-{t.mode}-{t.family}.log")
     sluice = t.own(changes={"sluice.access_log": path})
     asked = [(source, name, port) for source in ("client", "agent", "narrow")
-             for name, port in (("denied.test", 443), ("unlisted.test", 443), ("a.b.unlisted.test", 80),
-                                (f"only.{source}.example.net", 443))]
+             for name, port in (("denied.test", 443), ("unlisted.test", 443),
+                                ("a.b.unlisted.test", 80), (f"only.{source}.example.net", 443))]
     denied_now, reported = asked[::2], asked[1::2]
     for source, name, port in denied_now:
         if port == 443:
@@ -357,7 +367,8 @@ def what_is_suggested_lets_everything_through(t):
     sluice.rewrite({"policy.enforce": "no"})
     assert sluice.ctl("reload").returncode == 0
     for source, name, port in reported:
-        t.send([get(name) if port == 80 else tls.handmade_hello(name.encode()) + tls.application(b"x")],
+        t.send([
+            get(name) if port == 80 else tls.handmade_hello(name.encode()) + tls.application(b"x")],
                port=port, source=source)
     sluice.quiet()
     t.until(lambda: len(raw_lines(path)) == len(asked) + 1, 10, "all lines")
@@ -375,7 +386,8 @@ def what_is_suggested_lets_everything_through(t):
         expected = "deny" if "example.net" in name and (source, name, port) in reported else "allow"
         assert verdict["verdict"] == expected, (source, name, port, verdict, out)
     assert sluice.ask("explain", t.client("client"), "unlisted.test:22")["verdict"] == "deny"
-    assert sluice.ask("explain", t.client("client"), "only.agent.example.net:443")["verdict"] == "deny"
+    assert sluice.ask(
+        "explain", t.client("client"), "only.agent.example.net:443")["verdict"] == "deny"
     for source in "client", "agent", "narrow":
         is_allowed(t, "unlisted.test", source=source)
     sluice.stop()

@@ -120,7 +120,8 @@ def scrape_equals_the_stats(t):
 
 @test(ini=METRICS)
 def rules_are_counted_when_they_decide(t):
-    """One hit a connection, of the rule that the log names; none for what is no question of rules."""
+    """One hit a connection, of the rule that the log names; none for what is no question of
+    rules."""
     def hits():
         t.sluice.quiet()
         return t.sluice.stats()["rules"]

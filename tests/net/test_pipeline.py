@@ -64,7 +64,8 @@ def check_answer(answer, ends, got, end):
     """ends: the client can tell where the last answer ends."""
     assert end in ("fin", "rst"), end
     if PAGE not in got:
-        assert answer.startswith(got), f"{len(got)} bytes are no beginning of the answer: {got[-200:]!r}"
+        assert answer.startswith(
+            got), f"{len(got)} bytes are no beginning of the answer: {got[-200:]!r}"
         return
     at = got.index(PAGE)
     assert ends and at == len(answer), f"a page at byte {at} of {len(answer)}"

@@ -91,7 +91,8 @@ def trickle(t, stalled, times, size):
 
 def ends_max(lab):
     """The most that the sender's and the receiver's own buffers hold."""
-    return memory.tcp_limit(lab.client, "wmem") + memory.tcp_limit(lab.server, "rmem") + 2 * memory.SKB
+    return memory.tcp_limit(lab.client, "wmem") + memory.tcp_limit(
+        lab.server, "rmem") + 2 * memory.SKB
 
 
 def one_stalls(t, direction, opening, sender_max):

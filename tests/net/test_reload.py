@@ -22,7 +22,8 @@ POLICIES = {
 }
 RULES = {
     "A": {"rule both.allow": ".both.raw.test", "rule a-allow.allow": ".even.raw.test",
-          "rule a-deny.deny": ".odd.raw.test", "rule b-allow.allow": None, "rule b-deny.deny": None},
+          "rule a-deny.deny": ".odd.raw.test", "rule b-allow.allow": None,
+          "rule b-deny.deny": None},
     "B": {"rule a-allow.allow": None, "rule a-deny.deny": None, "rule both.allow": ".both.raw.test",
           "rule b-deny.deny": ".even.raw.test", "rule b-allow.allow": ".odd.raw.test"},
 }
@@ -136,8 +137,9 @@ def a_hundred_reloads_under_load(t):
         done = load.stop()
         seconds = time.monotonic() - begin
         stream.close()
-    print(f"# {RELOADS} reloads in {seconds:.1f} s, {len(done)} connections, {len(done) / seconds:.0f} a "
-          f"second, {sum(first != last for _, _, first, last, _ in done)} of them across a reload")
+    print(f"# {RELOADS} reloads in {seconds:.1f} s, {len(done)} connections, "
+          f"{len(done) / seconds:.0f} a second, "
+          f"{sum(first != last for _, _, first, last, _ in done)} of them across a reload")
     assert check_answers(done) >= RELOADS * EACH, len(done)
     assert {k for k, *_ in done} == set(POLICIES)
     sluice.quiet()

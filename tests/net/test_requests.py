@@ -21,8 +21,8 @@ DRIPPED = {"plain", "two_hosts", "pipelined", "other_name_behind_chunks", "trail
 
 class Server:
     """
-    Takes requests of known sizes, answers each, then ends. What came is in `got`, all of it when the
-    with-block of listening() has ended.
+    Takes requests of known sizes, answers each, then ends. What came is in `got`, all of it when
+    the with-block of listening() has ended.
     """
 
     def __init__(self, t):
@@ -87,7 +87,8 @@ def judged(t, server, reason, parts, before=0, cuts=()):
         assert (data, end) == (b"", "rst"), f"{where}: {data[:60]!r}, {end}"
     else:
         data = data.removeprefix(ANSWER)  # of what was allowed before
-        assert data.startswith(b"HTTP/1.1 403 ") and end in ("fin", "rst"), f"{where}: {data[:60]!r}"
+        assert data.startswith(b"HTTP/1.1 403 ") and end in (
+            "fin", "rst"), f"{where}: {data[:60]!r}"
         assert b"X-Sluice-Reason: %s\r\n" % reason.encode() in data, f"{where}: {data!r}"
 
 
@@ -167,7 +168,8 @@ def talk(t, request, answers, *more):
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 FRAMES = b"\x81\x05hello", b"GET / no http", bytes(range(256))
 UPGRADE = get(ALLOWED.decode(), "/", "Upgrade: x", "Connection: upgrade")
-CHUNKED = get(ALLOWED.decode(), "/", "Upgrade: x", "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n\r\n"
+CHUNKED = get(
+    ALLOWED.decode(), "/", "Upgrade: x", "Transfer-Encoding: chunked") + b"1\r\na\r\n0\r\n\r\n"
 LENGTH = get(ALLOWED.decode(), "/", "Upgrade: x", "Content-Length: 2") + b"ab"
 
 

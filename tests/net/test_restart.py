@@ -54,7 +54,7 @@ def load(t):
     They come as slowly as the machine is: what it cannot serve would only wait, thousands at
     last, and a process that was replaced ends when all of its connections have."""
     rate = max(20, round(RATE / t.scale))
-    with crowd.server(t) as server, \
+    with crowd.server(t), \
             crowd.clients(t, opening(), "-n", 100000, "-r", rate, "-c", 2000, "-u", 3000, "-d",
                           9000) as coming:
         def more(count=max(10, rate // 8)):
@@ -380,9 +380,9 @@ def service_manager_hears_what_happens(t):
         status = manager.heard("READY")[0]["STATUS"]
         assert status.startswith("serving, fastpath off, ") and status.endswith(" names"), status
         assert "service manager" in sluice.fail_to_replace(), "it was told who runs it"
-        for changes, rules in ({"rule more.allow": "more.test"}, 1), ({"rule more.allow": "..."}, 0):
+        for names, rules in ("more.test", 1), ("...", 0):
             mark = len(manager.hear())
-            sluice.rewrite(changes)
+            sluice.rewrite({"rule more.allow": names})
             sluice.ctl("reload")
             t.until(lambda: manager.heard("READY", mark), 10, "it is ready again")
             first, second = manager.said[mark:]
@@ -403,7 +403,8 @@ def held_threads(pid):
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     held = []
     try:
-        for task in sorted(int(name) for name in os.listdir(f"/proc/{pid}/task") if int(name) != pid):
+        tasks = sorted(map(int, os.listdir(f"/proc/{pid}/task")))
+        for task in (task for task in tasks if task != pid):
             assert libc.ptrace(PTRACE_SEIZE, task, None, None) == 0, os.strerror(ctypes.get_errno())
             held.append(task)
             assert libc.ptrace(PTRACE_INTERRUPT, task, None, None) == 0
@@ -439,7 +440,7 @@ def who_waits_in_the_queue_at_the_end_is_served(t):
     """More than a worker accepts in one go."""
     count = 300
     sluice = t.own(changes={"sluice.workers": "1"})
-    with crowd.server(t) as server:
+    with crowd.server(t):
         with held_threads(sluice.pid):
             waiting = crowd.clients(t, opening(), "-n", count, "-c", count, "-u", 100, "-d", 100)
             t.until(lambda: waiting.look()["out"] >= count * len(opening()), 20, "all have come")

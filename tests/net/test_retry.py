@@ -180,7 +180,7 @@ def another_name_behind_an_empty_record_does_not_pass(t):
 @test()
 def the_same_name_behind_early_data_passes(t):
     comes_to(t, EARLY * 3 + CCS + SECOND + EARLY, ONCE + (NAME.decode(), "+hello"),
-                                   ("ok",))
+             ("ok",))
 
 
 @test()

@@ -32,7 +32,8 @@ def answered(shape, data, end):
     """Whether a denied client got what it should."""
     if shape.answer == "page":
         return data.startswith(b"HTTP/1.1 403 ") and end == "fin"
-    return (data, end) == ((tls.ACCESS_DENIED_ALERT, "fin") if shape.answer == "alert" else (b"", "rst"))
+    return (data, end) == (
+        (tls.ACCESS_DENIED_ALERT, "fin") if shape.answer == "alert" else (b"", "rst"))
 
 
 def reason_for(shape, name):
@@ -76,7 +77,8 @@ class Shapes:
         assert len(lines) == count, f"{len(lines)} lines for {count} flights, {reason}"
 
     def table(self, cut, places=shapes.interesting):
-        """The whole table, cut so, those with the same reason one after another; {reason: flights}"""
+        """The whole table, cut so, those with the same reason one after another; {reason:
+        flights}"""
         flights = [(shape, name) for shape in shapes.SHAPES for name in (ALLOWED, DENIED)]
         count = collections.Counter()
         with self.server.raw:

@@ -47,7 +47,8 @@ def text_of(path):
 
 
 def is_untracked(t):
-    """Refused, and said so. A reset finds the client only if NAT finds a way for what it says next."""
+    """Refused, and said so. A reset finds the client only if NAT finds a way for what it says
+    next."""
     t.logged(reason="untracked", verdict="deny", name="", proto="none", bytes_up=0, bytes_down=0)
 
 

@@ -11,7 +11,9 @@ import os
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    names = [value.decode("latin-1") for key, value in scope["headers"] if key in (b"host", b":authority")]
+    names = [value.decode("latin-1") for key, value in scope["headers"]
+             if key in (b"host", b":authority")]
     os.write(1, "".join(f"{name}\n" for name in names or ["-"]).encode())
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
     await send({"type": "http.response.body", "body": b"seen\n"})

@@ -44,7 +44,8 @@ def _network(link, p):
         return p
     if link == NULL:
         return p[4:]
-    at, kind = {ETHERNET: (14, p[12:14]), SLL: (16, p[14:16]), SLL2: (20, p[:2])}.get(link, (0, b""))
+    at, kind = {ETHERNET: (14, p[12:14]), SLL: (16, p[14:16]), SLL2: (20, p[:2])}.get(
+        link, (0, b""))
     while kind in (b"\x81\x00", b"\x88\xa8", b"\x91\x00"):
         kind, at = p[at + 2:at + 4], at + 4
     if kind == b"\x88\x47":  # MPLS, down to the last label
@@ -66,7 +67,8 @@ def _segment(ip):
         if ip[6] & 0x1F or ip[7]:
             return None  # a later fragment
     elif ip[0] >> 4 == 6 and len(ip) >= 40:
-        start, end, proto, ends = 40, 40 + struct.unpack_from("!H", ip, 4)[0], ip[6], (ip[8:24], ip[24:40])
+        start, end, proto, ends = 40, 40 + struct.unpack_from("!H", ip, 4)[0], ip[6], (
+            ip[8:24], ip[24:40])
         while proto in (0, 43, 60) and start + 8 <= len(ip):
             proto, start = ip[start], start + 8 + ip[start + 1] * 8
     else:

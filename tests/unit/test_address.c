@@ -600,22 +600,22 @@ static void test_original(int family, const char *text)
 
 int main(void)
 {
-	test_special();
-	test_refused();
-	test_all_of_ipv4();
-	test_guarded();
-	test_nat64();
-	test_nat64_of_ordinary_space();
-	test_own_addresses();
-	test_print();
-	test_literal();
-	test_sockaddr();
-	test_own_listener();
-	test_own_listener_inside();
-	test_own_listener_now();
-	test_original(AF_INET, "127.0.0.1");
-	test_original(AF_INET6, "::1");
-	test_own();
-	test_own_routes();
+	RUN(test_special);
+	RUN(test_refused);
+	RUN(test_all_of_ipv4);
+	RUN(test_guarded);
+	RUN(test_nat64);
+	RUN(test_nat64_of_ordinary_space);
+	RUN(test_own_addresses);
+	RUN(test_print);
+	RUN(test_literal);
+	RUN(test_sockaddr);
+	RUN(test_own_listener);
+	RUN(test_own_listener_inside);
+	RUN(test_own_listener_now);
+	RUN(test_original, AF_INET, "127.0.0.1");
+	RUN(test_original, AF_INET6, "::1");
+	RUN(test_own);
+	RUN(test_own_routes);
 	TEST_DONE("address");
 }

@@ -413,13 +413,13 @@ static void test_long_head(void)
 
 int main(void)
 {
-	test_streams();
-	test_where_another_protocol_begins();
-	test_undecided();
-	test_skip();
-	test_requests();
-	test_long_head();
-	test_long_text();
-	test_nul();
+	RUN(test_streams);
+	RUN(test_where_another_protocol_begins);
+	RUN(test_undecided);
+	RUN(test_skip);
+	RUN(test_requests);
+	RUN(test_long_head);
+	RUN(test_long_text);
+	RUN(test_nul);
 	TEST_DONE("answers");
 }

@@ -147,11 +147,11 @@ int main(void)
 {
 	umask(022);
 	folder_enter();
-	test_names();
-	test_lines();
-	test_longest();
-	test_file();
-	test_too_many();
+	RUN(test_names);
+	RUN(test_lines);
+	RUN(test_longest);
+	RUN(test_file);
+	RUN(test_too_many);
 	folder_leave();
 	TEST_DONE("test_change_file");
 }

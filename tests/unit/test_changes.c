@@ -210,11 +210,11 @@ int main(void)
 	snprintf(ini, sizeof(ini), INI, folder_path);
 	folder_text("c.ini", ini);
 	CHECK(mkdir("kept", 0700) == 0);
-	test_time_is_over();
-	test_time_is_over_and_the_disk_is_full();
-	test_most();
-	test_catching_up();
-	test_handed_over();
+	RUN(test_time_is_over);
+	RUN(test_time_is_over_and_the_disk_is_full);
+	RUN(test_most);
+	RUN(test_catching_up);
+	RUN(test_handed_over);
 	folder_leave();
 	TEST_DONE("test_changes");
 }

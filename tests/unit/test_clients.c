@@ -155,12 +155,12 @@ static void test_key_counts(void)
 
 int main(void)
 {
-	test_prefix();
-	test_every_bit();
-	test_ipv4_is_whole();
-	test_limit();
-	test_gone_with_the_last();
-	test_spread();
-	test_key_counts();
+	RUN(test_prefix);
+	RUN(test_every_bit);
+	RUN(test_ipv4_is_whole);
+	RUN(test_limit);
+	RUN(test_gone_with_the_last);
+	RUN(test_spread);
+	RUN(test_key_counts);
 	TEST_DONE("test_clients");
 }

@@ -440,8 +440,8 @@ static const struct {
 	  "0123456789012345678901234567890123456789012345678901234567890123456789\n",
 	  ":2: the path of syslog: is longer than 107 bytes" },
 	{ "[sluice]\ncontrol = c.sock\n", ":2: control must be an absolute path, not 'c.sock'" },
-	{ "[sluice]\ncontrol = /45678901234567890123456789012345678901234567890123456789012345678901"
-	  "23456789012345678901234567890123456789012345\n",
+	{ "[sluice]\ncontrol = /4567890123456789012345678901234567890123456789012345678901234567890"
+	  "123456789012345678901234567890123456789012345\n",
 	  ":2: control is longer than 107 bytes" },
 	{ "[sluice]\nlog_format = xml\n", ":2: log_format must be squid or json, not 'xml'" },
 	{ "[sluice]\nmark = 0x100000000\n",
@@ -706,21 +706,21 @@ int main(void)
 	strncat(path, "/conf/sluice.ini", sizeof(path) - strlen(path) - 1);
 	folder_enter();
 	folder_write("big", memset(big, 'a', sizeof(big)), sizeof(big));
-	test_installed(path);
-	test_defaults();
-	test_full();
-	test_client_prefix6();
-	test_own_addresses();
-	test_watch_lists();
-	test_relative();
-	test_changing();
-	test_metrics();
-	test_long_line();
-	test_line_lengths();
-	test_bad();
-	test_bad_files();
-	test_cidr();
-	test_values();
+	RUN(test_installed, path);
+	RUN(test_defaults);
+	RUN(test_full);
+	RUN(test_client_prefix6);
+	RUN(test_own_addresses);
+	RUN(test_watch_lists);
+	RUN(test_relative);
+	RUN(test_changing);
+	RUN(test_metrics);
+	RUN(test_long_line);
+	RUN(test_line_lengths);
+	RUN(test_bad);
+	RUN(test_bad_files);
+	RUN(test_cidr);
+	RUN(test_values);
 	folder_leave();
 	TEST_DONE("test_conf");
 }

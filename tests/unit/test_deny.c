@@ -30,11 +30,15 @@ static void check_http(const char *page, const char *name, unsigned reason, cons
 	free(got);
 }
 
-int main(void)
+static void alert(void)
 {
 	static const uint8_t alert[] = { 21, 3, 3, 0, 2, 2, 49 };
 
 	CHECK(memcmp(deny_tls_alert, alert, DENY_TLS_LEN) == 0);
+}
+
+static void pages(void)
+{
 	check_http("<b>%h</b> %r %h\n", "example.com", REASON_POLICY,
 		   "<b>example.com</b> policy example.com\n");
 	check_http("%h", "<script>\"'&\n\xff", REASON_BAD_NAME,
@@ -42,9 +46,20 @@ int main(void)
 	check_http("%h", "%r%h", REASON_BAD_NAME, "%r%h");
 	check_http("width: 100%; %%h %x %", "n", REASON_NO_HOST, "width: 100%; %h %x %");
 	check_http("", "n", REASON_OK, "");
+	check_http("%r", "n", REASON_COUNT, "?");
+}
+
+static void built_in_page(void)
+{
 	check_http(NULL, "n", REASON_NO_HOST,
 		   "<!DOCTYPE html>\n<title>Access denied</title>\n"
 		   "<p>Access to <b>n</b> is denied (no_host).</p>\n");
-	check_http("%r", "n", REASON_COUNT, "?");
+}
+
+int main(void)
+{
+	RUN(alert);
+	RUN(pages);
+	RUN(built_in_page);
 	TEST_DONE("deny");
 }

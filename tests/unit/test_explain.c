@@ -46,8 +46,8 @@ static void test_ports(void)
 
 int main(void)
 {
-	test_names();
-	test_literals();
-	test_ports();
+	RUN(test_names);
+	RUN(test_literals);
+	RUN(test_ports);
 	TEST_DONE("question");
 }

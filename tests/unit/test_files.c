@@ -61,10 +61,10 @@ static void test_pipes(void)
 
 int main(void)
 {
-	test_open();
-	test_raise();
-	test_divide();
-	test_too_few();
-	test_pipes();
+	RUN(test_open);
+	RUN(test_raise);
+	RUN(test_divide);
+	RUN(test_too_few);
+	RUN(test_pipes);
 	TEST_DONE("files");
 }

@@ -13,7 +13,6 @@
 #include "tests/unit/test.h"
 
 #define USER "nobody"
-#define SKIPPED 77
 
 static uid_t uid;
 static gid_t gid;
@@ -159,7 +158,7 @@ int main(void)
 	const struct passwd *pw = getpwnam(USER);
 
 	if (geteuid() != 0)
-		return SKIPPED;
+		TEST_SKIP("not root");
 	CHECK(pw != NULL);
 	if (!pw)
 		return 1;
@@ -167,12 +166,12 @@ int main(void)
 	gid = pw->pw_gid;
 	folder_enter();
 	CHECK(chmod(".", 0755) == 0);
-	test_folders();
-	test_sticky();
-	test_links();
-	test_rights();
-	test_given();
-	test_none();
+	RUN(test_folders);
+	RUN(test_sticky);
+	RUN(test_links);
+	RUN(test_rights);
+	RUN(test_given);
+	RUN(test_none);
 	folder_leave();
 	TEST_DONE("test_guise");
 }

@@ -76,8 +76,8 @@ int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
 	folder_enter();
-	test_nobody();
-	test_silent();
+	RUN(test_nobody);
+	RUN(test_silent);
 	folder_leave();
 	TEST_DONE("test_handover");
 }

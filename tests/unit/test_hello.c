@@ -244,11 +244,11 @@ static void many(void)
 
 int main(void)
 {
-	extensions();
-	server_names();
-	versions();
-	fixed_parts();
-	framing();
-	many();
+	RUN(extensions);
+	RUN(server_names);
+	RUN(versions);
+	RUN(fixed_parts);
+	RUN(framing);
+	RUN(many);
 	TEST_DONE("test_hello");
 }

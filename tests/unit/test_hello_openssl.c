@@ -35,7 +35,7 @@ int main(void)
 		if (test_failures != failures)
 			show(&s);
 	}
-	printf("test_hello_openssl: %d hellos, %u good, %u with a name\n", ROUNDS, good, named);
+	printf("# test_hello_openssl: %d hellos, %u good, %u with a name\n", ROUNDS, good, named);
 	CHECK(good > ROUNDS / 10 && named > ROUNDS / 40);
 	SSL_CTX_free(ctx);
 	free(corpus.at);

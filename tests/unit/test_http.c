@@ -530,19 +530,19 @@ static void long_trailers(void)
 
 int main(void)
 {
-	hosts();
-	targets();
-	request_lines();
-	header_lines();
-	bodies();
-	flags();
-	upgrades();
-	first_bytes();
-	single_bytes();
-	long_authorities();
-	endless();
-	many();
-	chunked();
-	long_trailers();
+	RUN(hosts);
+	RUN(targets);
+	RUN(request_lines);
+	RUN(header_lines);
+	RUN(bodies);
+	RUN(flags);
+	RUN(upgrades);
+	RUN(first_bytes);
+	RUN(single_bytes);
+	RUN(long_authorities);
+	RUN(endless);
+	RUN(many);
+	RUN(chunked);
+	RUN(long_trailers);
 	TEST_DONE("test_http");
 }

@@ -428,17 +428,17 @@ int main(void)
 {
 	if (judge_setup() != 0)
 		return 1;
-	test_tls();
-	test_tls_changed();
-	test_tls_hidden();
-	test_tls_bad();
-	test_http();
-	test_http_bad();
-	test_upgrade();
-	test_upgrade_with_body();
-	test_switched();
-	test_between();
-	test_resume();
+	RUN(test_tls);
+	RUN(test_tls_changed);
+	RUN(test_tls_hidden);
+	RUN(test_tls_bad);
+	RUN(test_http);
+	RUN(test_http_bad);
+	RUN(test_upgrade);
+	RUN(test_upgrade_with_body);
+	RUN(test_switched);
+	RUN(test_between);
+	RUN(test_resume);
 	judge_cleanup();
 	TEST_DONE("judge");
 }

@@ -386,10 +386,8 @@ int main(void)
 	struct bpf_object *o;
 	int prog;
 
-	if (geteuid() != 0) {
-		fprintf(stderr, "test_kernel_parsers: not root\n");
-		return 77;
-	}
+	if (geteuid() != 0)
+		TEST_SKIP("not root");
 	o = open_program(&prog);
 	if (!o) {
 		perror("parsers.bpf.o does not load");
@@ -397,15 +395,15 @@ int main(void)
 	}
 	fill_policy(o);
 	fill_ports(o);
-	compare(o, prog, &hellos, sample_hello, ok);
-	compare(o, prog, &hellos, sample_records, ok);
-	compare(o, prog, &heads, sample_head, ok);
-	compare(o, prog, &heads, sample_short_name, ok);
-	printf("kernel parsers: %u hellos, %u retry requests, %u heads, %u names were good\n",
+	RUN(compare, o, prog, &hellos, sample_hello, ok);
+	RUN(compare, o, prog, &hellos, sample_records, ok);
+	RUN(compare, o, prog, &heads, sample_head, ok);
+	RUN(compare, o, prog, &heads, sample_short_name, ok);
+	printf("# kernel parsers: %u hellos, %u retry requests, %u heads, %u names were good\n",
 	       ok[0], ok[1], ok[2], ok[3]);
 	CHECK(ok[0] > 500 && ok[1] > 50 && ok[2] > 500 && ok[3] > 500);
-	test_taken_down(o, prog);
-	test_changed_while_asked(o, prog);
+	RUN(test_taken_down, o, prog);
+	RUN(test_changed_while_asked, o, prog);
 	bpf_object__close(o);
 	free(hellos.at);
 	free(heads.at);

@@ -521,7 +521,7 @@ static void check_large(const char *path, size_t n)
 	bytes = malloc_usable_size(c->text) + malloc_usable_size(c->rules[0].names);
 	/* a name, its NUL and twelve bytes; blocks of this size are whole pages */
 	CHECK(sizeof(struct conf_name) == 12 && bytes < c->text_len + n * 12 + 4 * 4096);
-	printf("test_list: %zu names read in %.0f ms, %.1f bytes a name\n", n, start * 1e3,
+	printf("# test_list: %zu names read in %.0f ms, %.1f bytes a name\n", n, start * 1e3,
 	       (double)bytes / (double)n);
 	conf_free(c);
 }
@@ -546,21 +546,21 @@ static void test_large(size_t n)
 int main(int argc, char **argv)
 {
 	folder_enter();
-	test_forms();
-	test_hosts();
-	test_bad();
-	test_foreign();
-	test_unreadable();
-	test_place();
-	test_empty();
-	test_meddled();
-	test_twice();
-	test_current();
-	test_blocks();
-	test_drips();
-	test_last_line();
+	RUN(test_forms);
+	RUN(test_hosts);
+	RUN(test_bad);
+	RUN(test_foreign);
+	RUN(test_unreadable);
+	RUN(test_place);
+	RUN(test_empty);
+	RUN(test_meddled);
+	RUN(test_twice);
+	RUN(test_current);
+	RUN(test_blocks);
+	RUN(test_drips);
+	RUN(test_last_line);
 	if (argc < 2)
-		test_large(100000);
+		RUN(test_large, 100000);
 	for (int i = 1; i < argc; i++)
 		check_large(argv[i], 0);
 	folder_leave();

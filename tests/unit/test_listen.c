@@ -227,13 +227,13 @@ int main(void)
 	for (int i = 0; i < 2; i++) {
 		int family = i ? AF_INET6 : AF_INET;
 
-		one_for_each_worker(family);
-		one_passed_is_shared(family, false);
-		one_passed_is_shared(family, true);
-		handed_over(family);
+		RUN(one_for_each_worker, family);
+		RUN(one_passed_is_shared, family, false);
+		RUN(one_passed_is_shared, family, true);
+		RUN(handed_over, family);
 	}
-	repeated_and_unused();
-	garbage();
-	travel();
+	RUN(repeated_and_unused);
+	RUN(garbage);
+	RUN(travel);
 	TEST_DONE("test_listen");
 }

@@ -106,12 +106,12 @@ static void test_wants(void)
 
 int main(void)
 {
-	test_orders(0);
-	test_orders(10);
-	test_orders(1);
-	test_orders(FLOWS + 5);
-	test_without_order();
-	test_wants();
+	RUN(test_orders, 0);
+	RUN(test_orders, 10);
+	RUN(test_orders, 1);
+	RUN(test_orders, FLOWS + 5);
+	RUN(test_without_order);
+	RUN(test_wants);
 	free(list.at);
 	TEST_DONE("flows");
 }

@@ -163,9 +163,9 @@ static void test_full_disk(void)
 
 int main(void)
 {
-	test_lines();
-	test_nobody_reads(0);
-	test_nobody_reads(SOCK_STREAM);
-	test_full_disk();
+	RUN(test_lines);
+	RUN(test_nobody_reads, 0);
+	RUN(test_nobody_reads, SOCK_STREAM);
+	RUN(test_full_disk);
 	TEST_DONE("log");
 }

@@ -529,11 +529,11 @@ int main(void)
 
 	log_open(); /* has one of its own */
 	before = descriptors();
-	test_histogram();
-	test_exposition();
-	test_counters();
-	test_many_rules();
-	test_listener();
+	RUN(test_histogram);
+	RUN(test_exposition);
+	RUN(test_counters);
+	RUN(test_many_rules);
+	RUN(test_listener);
 	CHECK(descriptors() == before);
 	TEST_DONE("metrics");
 }

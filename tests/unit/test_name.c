@@ -84,7 +84,7 @@ static void lengths(void)
 	}
 }
 
-int main(void)
+static void good_names(void)
 {
 	good("example.com", "example.com", 0);
 	good("EXAMPLE.Com.", "example.com", 0);
@@ -97,6 +97,10 @@ int main(void)
 	good("1.2.3.4.", "1.2.3.4", 1);
 	good("4.a", "4.a", 0);
 	good("0x7f.0x1", "0x7f.0x1", 0);
+}
+
+static void bad_names(void)
+{
 	bad("");
 	bad(".");
 	bad("..");
@@ -113,7 +117,13 @@ int main(void)
 	    "cher.example");
 	bad_bytes("a\0b", 3);
 	bad_bytes("a.com\0", 6);
-	every_byte();
-	lengths();
+}
+
+int main(void)
+{
+	RUN(good_names);
+	RUN(bad_names);
+	RUN(every_byte);
+	RUN(lengths);
 	TEST_DONE("test_name");
 }

@@ -926,7 +926,7 @@ static void test_large(unsigned n)
 	start = now();
 	p = policy_of(LISTENER
 		      "[rule r]\ndeny = file:l\n[rule s]\nallow = .example, 3.host.example\n");
-	printf("test_policy: %u names read and compiled in %.0f ms\n", n, (now() - start) * 1e3);
+	printf("# test_policy: %u names read and compiled in %.0f ms\n", n, (now() - start) * 1e3);
 	CHECK(policy_names(p) == n + 1);
 	ask(p, 0, "2.host.example", 443, "deny r");
 	ask(p, 0, "x.2.host.example", 443, "allow s");
@@ -940,30 +940,32 @@ static void test_large(unsigned n)
 		if (policy_judge(p, 0, name, (size_t)len, 443).allow != (i % n % 2 == 0))
 			break;
 	}
-	printf("test_policy: %.0f ns a verdict\n", (now() - start) * 1e4);
+	printf("# test_policy: %.0f ns a verdict\n", (now() - start) * 1e4);
 	policy_unref(p);
 }
 
 int main(int argc, char **argv)
 {
+	unsigned names = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 100000;
+
 	folder_enter();
-	test_contract();
-	test_manual();
-	test_head();
-	test_addresses();
-	test_groups();
-	test_tables();
-	test_many_classes();
-	test_threads();
-	test_hits();
-	test_trial();
-	test_changes();
-	test_both_said();
-	test_kept_conf();
-	test_many_changes();
-	test_random();
-	test_random_groups();
-	test_large(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 100000);
+	RUN(test_contract);
+	RUN(test_manual);
+	RUN(test_head);
+	RUN(test_addresses);
+	RUN(test_groups);
+	RUN(test_tables);
+	RUN(test_many_classes);
+	RUN(test_threads);
+	RUN(test_hits);
+	RUN(test_trial);
+	RUN(test_changes);
+	RUN(test_both_said);
+	RUN(test_kept_conf);
+	RUN(test_many_changes);
+	RUN(test_random);
+	RUN(test_random_groups);
+	RUN(test_large, names);
 	folder_leave();
 	TEST_DONE("test_policy");
 }

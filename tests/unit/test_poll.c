@@ -113,10 +113,10 @@ int main(void)
 {
 	base = event_base_new();
 	CHECK(base && poller_open(&poller, base, on_news) == 0);
-	test_told();
-	test_closed_while_others_are_told();
-	test_held_by_another();
-	test_not_watched();
+	RUN(test_told);
+	RUN(test_closed_while_others_are_told);
+	RUN(test_held_by_another);
+	RUN(test_not_watched);
 	poller_close(&poller);
 	event_base_free(base);
 	TEST_DONE("poll");

@@ -86,9 +86,9 @@ static void test_lingering(void)
 
 int main(void)
 {
-	test_take();
-	test_rests_until_its_ring_has_passed();
-	test_few_are_used_over_and_over();
-	test_lingering();
+	RUN(test_take);
+	RUN(test_rests_until_its_ring_has_passed);
+	RUN(test_few_are_used_over_and_over);
+	RUN(test_lingering);
 	TEST_DONE("pool");
 }

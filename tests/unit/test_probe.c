@@ -22,16 +22,21 @@ static void version(const char *release, const char *text, unsigned major, unsig
 	CHECK(v[0] == major && v[1] == minor && v[2] == patch);
 }
 
-int main(void)
+static void versions(void)
 {
 	unsigned v[3] = { 1, 2, 3 };
 
-	floors();
 	version("6.1.0-56-amd64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-01)", 6, 1,
 		192);
 	version("6.12.117+deb12-amd64", "#1 SMP Debian 6.12.117-1~deb12u1 (2026)", 6, 12, 117);
 	version("6.18.44", "#1 SMP", 6, 18, 44);
 	version("7.0", "#1 SMP", 7, 0, 0);
 	CHECK(!probe_version("strange", "#1", v) && v[0] == 1 && v[2] == 3);
+}
+
+int main(void)
+{
+	RUN(floors);
+	RUN(versions);
 	TEST_DONE("probe");
 }

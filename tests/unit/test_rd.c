@@ -69,9 +69,9 @@ static void vectors(void)
 
 int main(void)
 {
-	numbers();
-	short_number_sticks();
-	skips();
-	vectors();
+	RUN(numbers);
+	RUN(short_number_sticks);
+	RUN(skips);
+	RUN(vectors);
 	TEST_DONE("test_rd");
 }

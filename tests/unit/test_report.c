@@ -103,7 +103,7 @@ static void test_top(void)
 
 int main(void)
 {
-	test_explain();
-	test_top();
+	RUN(test_explain);
+	RUN(test_top);
 	TEST_DONE("report");
 }

@@ -164,11 +164,11 @@ static void early_data_is_bounded(void)
 
 int main(void)
 {
-	retries();
-	finals();
-	before_the_answer();
-	after_a_retry();
-	after_any_other();
-	early_data_is_bounded();
+	RUN(retries);
+	RUN(finals);
+	RUN(before_the_answer);
+	RUN(after_a_retry);
+	RUN(after_any_other);
+	RUN(early_data_is_bounded);
 	TEST_DONE("test_retry");
 }

@@ -145,10 +145,10 @@ static void test_top(void)
 
 int main(void)
 {
-	test_clients();
-	test_names();
-	test_order();
-	test_words();
-	test_top();
+	RUN(test_clients);
+	RUN(test_names);
+	RUN(test_order);
+	RUN(test_words);
+	RUN(test_top);
 	TEST_DONE("selection");
 }

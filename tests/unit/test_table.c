@@ -128,16 +128,16 @@ static void test_stirring(void)
 
 int main(void)
 {
-	test_all_are_found(0);
-	test_all_are_found(1);
-	test_all_are_found(17);
-	test_all_are_found(KEYS);
-	test_filter(0);
-	test_filter(1);
-	test_filter(1000);
-	test_filter(KEYS);
-	test_full();
-	test_fit();
-	test_stirring();
+	RUN(test_all_are_found, 0);
+	RUN(test_all_are_found, 1);
+	RUN(test_all_are_found, 17);
+	RUN(test_all_are_found, KEYS);
+	RUN(test_filter, 0);
+	RUN(test_filter, 1);
+	RUN(test_filter, 1000);
+	RUN(test_filter, KEYS);
+	RUN(test_full);
+	RUN(test_fit);
+	RUN(test_stirring);
 	TEST_DONE("test_table");
 }

@@ -307,12 +307,12 @@ int main(void)
 	base = event_base_new();
 	CHECK(tail_open(base) == 0);
 	CHECK(control_open(&control, base, path, handle, NULL) == 0);
-	test_forms();
-	test_filters();
-	test_notes();
-	test_places();
-	test_threads();
-	test_full_buffer();
+	RUN(test_forms);
+	RUN(test_filters);
+	RUN(test_notes);
+	RUN(test_places);
+	RUN(test_threads);
+	RUN(test_full_buffer);
 	last = follow("tail\n");
 	tell("end", 1, "last.test");
 	tail_close(); /* passes on what is left */

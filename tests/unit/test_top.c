@@ -200,9 +200,9 @@ static void test_keys(void)
 
 int main(void)
 {
-	test_guarantees();
-	test_exact();
-	test_windows();
-	test_keys();
+	RUN(test_guarantees);
+	RUN(test_exact);
+	RUN(test_windows);
+	RUN(test_keys);
 	TEST_DONE("top");
 }

@@ -28,7 +28,7 @@ static void tick(void)
 
 int main(void)
 {
-	stuck();
-	tick();
+	RUN(stuck);
+	RUN(tick);
 	TEST_DONE("test_watchdog");
 }

@@ -64,8 +64,8 @@ static int usage(void)
 {
 	fputs("usage: load serve ADDRESS PORT [-f FILE]\n"
 	      "       load connect|rounds|idle|up|down ADDRESS PORT NAME [-a] [-c CONCURRENT]\n"
-	      "            [-n MOST] [-r RATE] [-w WARM-UP-MS] [-d MS] [-t SECONDS] [-b SOURCE]...\n"
-	      "            [-f FILE]\n",
+	      "            [-n MOST] [-r RATE] [-w WARM-UP-MS] [-d MS] [-t SECONDS]\n"
+	      "            [-b SOURCE]... [-f FILE]\n",
 	      stderr);
 	return 2;
 }
