@@ -343,10 +343,10 @@ static void test_ini(void)
 
 int main(void)
 {
-	test_verbs();
-	test_reasons();
-	test_metrics();
-	test_keys();
-	test_ini();
+	RUN(test_verbs);
+	RUN(test_reasons);
+	RUN(test_metrics);
+	RUN(test_keys);
+	RUN(test_ini);
 	TEST_DONE("manual");
 }
