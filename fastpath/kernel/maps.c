@@ -209,7 +209,8 @@ static int ask_patiently(struct fastpath *fp, uint32_t slot, uint32_t group, con
 
 static uint32_t expected(const struct policy *p, uint32_t group, const char *name, uint16_t port)
 {
-	struct policy_verdict v = policy_judge(p, group, (const uint8_t *)name, strlen(name), port);
+	struct subject about = subject_name(name, strlen(name));
+	struct policy_verdict v = policy_decide(p, group, &about, port);
 	uint32_t word = v.allow ? VERDICT_ALLOW : v.report ? VERDICT_REPORT : VERDICT_DENY;
 
 	return v.rule << 2 | word;

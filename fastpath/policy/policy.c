@@ -354,8 +354,8 @@ const char *policy_group_name(const struct policy *p, uint32_t group)
 
 /* ---- verdicts ---- */
 
-struct policy_verdict policy_judge(const struct policy *p, uint32_t group, const uint8_t *name,
-				   size_t len, uint16_t port)
+static struct policy_verdict judge_name(const struct policy *p, uint32_t group, const uint8_t *name,
+					size_t len, uint16_t port)
 {
 	struct verdict_walk w = {
 		.tables = { .t = &p->c->tables, .changes = p->changed.at },
@@ -452,8 +452,8 @@ static const struct net *deciding_net(const struct policy *p, uint32_t group,
 	return other && !other->net->deny ? net : other;
 }
 
-struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
-					const uint8_t addr[16], uint16_t port)
+static struct policy_verdict judge_address(const struct policy *p, uint32_t group,
+					   const uint8_t addr[16], uint16_t port)
 {
 	const struct net *net = deciding_net(p, group, addr, port);
 
@@ -464,6 +464,20 @@ struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
 		.allow = !net->net->deny,
 		.report = is_trial(p, net),
 	};
+}
+
+struct policy_verdict policy_decide(const struct policy *p, uint32_t group,
+				    const struct subject *about, uint16_t port)
+{
+	switch (about->kind) {
+	case SUBJECT_NAME:
+		return judge_name(p, group, about->name, about->len, port);
+	case SUBJECT_ADDRESS:
+		return judge_address(p, group, about->addr, port);
+	case SUBJECT_NONE:
+		break;
+	}
+	return (struct policy_verdict){ .rule = 0 };
 }
 
 /* ---- for people ---- */
@@ -592,10 +606,10 @@ static const struct policy_change *find_change(const struct policy *p, bool allo
 	return best;
 }
 
-int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
-		   uint16_t port, char *where, size_t where_len)
+static int explain_name(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
+			uint16_t port, char *where, size_t where_len)
 {
-	struct policy_verdict v = policy_judge(p, group, name, len, port);
+	struct policy_verdict v = judge_name(p, group, name, len, port);
 	const struct policy_change *change;
 	const struct conf_name *e;
 
@@ -613,8 +627,8 @@ int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, 
 	return 0;
 }
 
-int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t addr[16],
-			uint16_t port, char *where, size_t where_len)
+static int explain_address(const struct policy *p, uint32_t group, const uint8_t addr[16],
+			   uint16_t port, char *where, size_t where_len)
 {
 	const struct net *net = deciding_net(p, group, addr, port);
 	char text[CIDR_TEXT];
@@ -625,6 +639,20 @@ int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t ad
 	snprintf(where, where_len, "%s:%u: %s", p->c->conf->sources.at[net->net->source],
 		 net->net->line, text);
 	return 0;
+}
+
+int policy_explain(const struct policy *p, uint32_t group, const struct subject *about,
+		   uint16_t port, char *where, size_t where_len)
+{
+	switch (about->kind) {
+	case SUBJECT_NAME:
+		return explain_name(p, group, about->name, about->len, port, where, where_len);
+	case SUBJECT_ADDRESS:
+		return explain_address(p, group, about->addr, port, where, where_len);
+	case SUBJECT_NONE:
+		break;
+	}
+	return -ENOENT;
 }
 
 /* ---- for the maps ---- */

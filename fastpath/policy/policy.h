@@ -31,6 +31,7 @@
 #include "bpf/abi/name.h"
 #include "bpf/abi/policy.h"
 #include "conf/conf.h"
+#include "fastpath/policy/subject.h"
 
 struct policy;
 struct table;
@@ -75,14 +76,12 @@ void policy_unref(struct policy *p); /* NULL is fine */
 uint32_t policy_group(const struct policy *p, const uint8_t addr[16]);
 const char *policy_group_name(const struct policy *p, uint32_t group);
 
-/* `name` is normalised (bpf/wire/name.h), len bytes. */
-struct policy_verdict policy_judge(const struct policy *p, uint32_t group, const uint8_t *name,
-				   size_t len, uint16_t port);
-
-/* Connections with no name: by destination address, longest prefix first, then as for names.
-   Without a matching entry: denied, whatever the default. */
-struct policy_verdict policy_judge_addr(const struct policy *p, uint32_t group,
-					const uint8_t addr[16], uint16_t port);
+/*
+ * The one door for a verdict. An address is judged by the address rules: longest prefix first, then
+ * as for names; without a matching entry it is denied, whatever the default.
+ */
+struct policy_verdict policy_decide(const struct policy *p, uint32_t group,
+				    const struct subject *about, uint16_t port);
 
 /* The name of rule number `rule` (from 1); "default" for 0, "runtime" for RULE_RUNTIME; "-" for one
    that is not there. */
@@ -101,10 +100,8 @@ int policy_inherit_hits(struct policy *p, const struct policy *old);
 /* Where the entry that decided stands, for `explain`: "file:line", and the entry as written,
    "file:line: .example.com"; "runtime: .example.com" for one that was made at run time. 0, or
    -ENOENT when no entry did (the default). */
-int policy_explain(const struct policy *p, uint32_t group, const uint8_t *name, size_t len,
+int policy_explain(const struct policy *p, uint32_t group, const struct subject *about,
 		   uint16_t port, char *where, size_t where_len);
-int policy_explain_addr(const struct policy *p, uint32_t group, const uint8_t addr[16],
-			uint16_t port, char *where, size_t where_len);
 
 /* ---- for fastpath/ alone: the tables, to be copied into maps ---- */
 

@@ -6,7 +6,7 @@
 
 #include "bpf/wire/name.h"
 #include "conf/value.h"
-#include "slowpath/address/address.h"
+#include "slowpath/proxy/verdict.h"
 
 #define DEFAULT_PORT 443
 
@@ -26,34 +26,46 @@ static bool parse_port(char *name, uint16_t *port)
 	return true;
 }
 
-static bool parse_literal(const char *name, struct in6_addr *out)
+/* As a client would say it, or an IPv6 address without brackets. */
+static bool parse_literal(const char *name, struct subject *out)
 {
+	struct subject about = verdict_subject(name, strlen(name));
 	struct cidr c;
 
-	if (address_literal(name, strlen(name), out) == 0)
-		return true;
-	if (cidr_parse(name, &c) != 0 || c.bits != 128)
+	if (about.kind != SUBJECT_ADDRESS) {
+		if (cidr_parse(name, &c) != 0 || c.bits != 128)
+			return false;
+		about = subject_address(c.addr);
+	}
+	*out = about;
+	return true;
+}
+
+static bool parse_name(char *name, struct subject *out)
+{
+	uint8_t normal[NAME_BUF];
+	uint32_t len = 0, numeric = 0;
+	struct rd in;
+
+	rd_init(&in, (const uint8_t *)name, (uint32_t)strlen(name));
+	if (name_normalise(in, normal, &len, &numeric) != PARSE_OK || numeric)
 		return false;
-	memcpy(out, c.addr, sizeof(*out));
+	memcpy(name, normal, len); /* it is never longer than what it was made of */
+	name[len] = '\0';
+	*out = subject_name(name, len);
 	return true;
 }
 
 const char *explain_parse(const char *client, char *name, struct explain_question *out)
 {
-	struct explain_question q = { .len = 0 };
-	uint32_t numeric = 0;
-	struct rd in;
+	struct explain_question q = { .port = 0 };
 
 	if (cidr_parse(client, &q.client) != 0 || q.client.bits != 128)
 		return "CLIENT is not an address";
 	if (!parse_port(name, &q.port))
 		return "the port is not 1 to 65535";
-	q.is_literal = parse_literal(name, &q.literal);
-	if (!q.is_literal) {
-		rd_init(&in, (const uint8_t *)name, (uint32_t)strlen(name));
-		if (name_normalise(in, q.name, &q.len, &numeric) != PARSE_OK || numeric)
-			return "NAME is not a host name";
-	}
+	if (!parse_literal(name, &q.about) && !parse_name(name, &q.about))
+		return "NAME is not a host name";
 	*out = q;
 	return NULL;
 }

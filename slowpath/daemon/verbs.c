@@ -108,7 +108,7 @@ static enum control_result verb_tail(struct daemon *d, struct control_call *call
 
 static enum control_result verb_explain(struct daemon *d, struct control_call *call)
 {
-	struct explain_question q = { .len = 0 };
+	struct explain_question q = { .port = 0 };
 	struct policy_verdict v;
 	char where[ERR_LEN] = ""; /* stays empty when no entry decided */
 	const char *wrong = explain_parse(call->argv[1], call->argv[2], &q);
@@ -118,19 +118,12 @@ static enum control_result verb_explain(struct daemon *d, struct control_call *c
 	if (wrong)
 		return refuse(call, wrong);
 	group = policy_group(d->policy, q.client.addr);
-	if (q.is_literal)
-		v = policy_judge_addr(d->policy, group, q.literal.s6_addr, q.port);
-	else
-		v = policy_judge(d->policy, group, q.name, q.len, q.port);
-	if (q.is_literal)
-		policy_explain_addr(d->policy, group, q.literal.s6_addr, q.port, where,
-				    sizeof(where));
-	else
-		policy_explain(d->policy, group, q.name, q.len, q.port, where, sizeof(where));
+	v = policy_decide(d->policy, group, &q.about, q.port);
+	policy_explain(d->policy, group, &q.about, q.port, where, sizeof(where));
 	e.verdict = v.allow ? "allow" : "deny";
 	e.group = policy_group_name(d->policy, group);
 	e.rule = policy_rule_name(d->policy, v.rule);
-	e.is_literal = q.is_literal;
+	e.is_literal = q.about.kind == SUBJECT_ADDRESS;
 	e.enforced = v.allow || (policy_conf(d->policy)->enforce && !v.report);
 	report_explain(&e, call->json, call->out);
 	return CONTROL_OK;

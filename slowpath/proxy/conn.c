@@ -19,6 +19,7 @@
 #include "slowpath/proxy/connection.h"
 #include "slowpath/proxy/deny.h"
 #include "slowpath/proxy/pump.h"
+#include "slowpath/proxy/verdict.h"
 #include "slowpath/report/top.h"
 
 #define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
@@ -343,52 +344,56 @@ static void find_destination(struct conn *c)
 
 /* ---- the verdict ---- */
 
-static struct policy_verdict judge_address(const struct conn *c, const struct in6_addr *ip)
+static struct verdict_question question_of(const struct conn *c)
 {
-	return policy_judge_addr(c->place->policy, c->group, ip->s6_addr, c->original.port);
+	return (struct verdict_question){
+		.policy = c->place->policy,
+		.group = c->group,
+		.original = &c->original,
+	};
 }
 
-/* For want of a name. Without an entry it is not the default that denies. */
-static bool allowed_by_address(struct conn *c, const struct in6_addr *ip)
+/* The rule goes into the log, and is counted if it decided. */
+static void apply(struct conn *c, const struct verdict *v)
 {
-	struct policy_verdict v = judge_address(c, ip);
-
-	if (v.rule)
-		rule_decided(c, v.rule);
+	if (!v->asked)
+		return;
+	if (v->rule_decided)
+		rule_decided(c, v->rule);
 	else
-		set_rule(c, 0);
-	c->on_trial = v.report;
-	return v.allow;
+		set_rule(c, v->rule);
+	c->on_trial = v->report;
 }
 
 /* What the policy says of c->judge's name: REASON_OK, or why not. */
 static unsigned ask(struct conn *c)
 {
 	const struct judge *j = c->judge;
-	unsigned nameless = j->proto == PROTO_TLS ? REASON_NO_SNI : REASON_NO_HOST;
-	struct policy_verdict v;
-	struct in6_addr literal;
+	struct verdict_question q = question_of(c);
+	struct verdict v;
 
-	if (j->missing && !(j->proto == PROTO_TLS ? conf(c)->no_sni_allow : conf(c)->no_host_allow))
-		return nameless;
-	if (j->proto == PROTO_TLS && j->version < conf(c)->min_version)
-		return REASON_TLS_VERSION;
-	if (j->missing) {
-		if (allowed_by_address(c, &c->original.ip))
-			return REASON_OK;
-		return c->on_trial ? REASON_POLICY : nameless;
-	}
-	if (j->numeric) {
-		if (address_literal(j->name, j->name_len, &literal) != 0)
-			return REASON_BAD_NAME;
-		v = judge_address(c, &literal);
-	} else {
-		v = policy_judge(c->place->policy, c->group, (const uint8_t *)j->name, j->name_len,
-				 c->original.port);
-	}
-	rule_decided(c, v.rule);
-	c->on_trial = v.report;
-	return v.allow ? REASON_OK : REASON_POLICY;
+	q.proto = j->proto;
+	q.version = j->version;
+	q.name = j->name;
+	q.name_len = j->name_len;
+	q.missing = j->missing;
+	q.numeric = j->numeric;
+	v = verdict_decide(&q);
+	apply(c, &v);
+	return v.why;
+}
+
+/* The same for a client that speaks neither TLS nor HTTP: by the address it wants to go to. */
+static unsigned ask_of_address(struct conn *c)
+{
+	struct verdict_question q = question_of(c);
+	struct verdict v;
+
+	q.proto = PROTO_NONE;
+	q.missing = true;
+	v = verdict_decide(&q);
+	apply(c, &v);
+	return v.why;
 }
 
 static void take_judged_name(struct conn *c)
@@ -430,15 +435,14 @@ static void pass_unjudged(struct conn *c)
 static void judged_bad(struct conn *c)
 {
 	unsigned why = c->judge->reason;
-	bool allowed = why == REASON_NOT_TLS && allowed_by_address(c, &c->original.ip);
 
+	if (why == REASON_NOT_TLS)
+		why = ask_of_address(c);
 	c->proto = c->judge->proto;
 	memcpy(c->name, c->judge->name, c->judge->name_len);
 	c->name_len = c->judge->name_len;
 	c->place->stats.verdicts_user++;
-	if (c->on_trial) /* the address was asked about */
-		why = REASON_POLICY;
-	if (allowed || only_reported(c, why))
+	if (why == REASON_OK || only_reported(c, why))
 		pass_unjudged(c);
 	else
 		conn_deny(c, why);
@@ -903,51 +907,34 @@ void conn_policy_ends(struct conn *c)
 		look_for_verdict(c);
 }
 
-/* What the policy would say of this connection if it began now: REASON_OK, or why not. */
-static unsigned judge_now(struct conn *c, struct policy_verdict *v)
-{
-	struct in6_addr literal;
-
-	*v = (struct policy_verdict){ .rule = 0 };
-	if (!conf(c)->enforce)
-		return REASON_OK;
-	if (c->name_len == 0 && c->proto == PROTO_TLS && !conf(c)->no_sni_allow)
-		return REASON_NO_SNI;
-	if (c->name_len == 0 && c->proto == PROTO_HTTP && !conf(c)->no_host_allow)
-		return REASON_NO_HOST;
-	if (c->name_len == 0)
-		*v = judge_address(c, &c->original.ip);
-	else if (address_literal(c->name, c->name_len, &literal) == 0)
-		*v = judge_address(c, &literal);
-	else
-		*v = policy_judge(c->place->policy, c->group, (const uint8_t *)c->name, c->name_len,
-				  c->original.port);
-	return v->allow || v->report ? REASON_OK : REASON_POLICY;
-}
-
 /* reload_closes_denied: into an open stream no answer can be put. */
 static void end_if_denied(struct conn *c)
 {
-	struct policy_verdict v;
-	unsigned why;
+	struct verdict_question q = question_of(c);
+	struct verdict v;
 
-	if (c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late || c->dying)
+	if (!conf(c)->enforce || c->state == CONN_HELLO || c->state == CONN_ANSWER || c->why_late ||
+	    c->dying)
 		return;
-	why = judge_now(c, &v);
-	if (why == REASON_OK)
+	q.standing = true;
+	q.proto = c->proto;
+	q.name = c->name;
+	q.name_len = c->name_len;
+	q.missing = c->name_len == 0;
+	v = verdict_decide(&q);
+	if (v.why == REASON_OK || v.report)
 		return;
-	if (why == REASON_POLICY)
-		rule_decided(c, v.rule);
-	else
-		set_rule(c, 0);
+	if (!v.asked)
+		set_rule(c, 0); /* the rule that let it in is not what ends it */
+	apply(c, &v);
 	if (c->state != CONN_OPEN) {
-		conn_deny(c, why);
+		conn_deny(c, v.why);
 		return;
 	}
-	c->reason = why;
+	c->reason = v.why;
 	c->allowed = false;
 	c->enforced = true;
-	conn_close(c, why, true);
+	conn_close(c, v.why, true);
 }
 
 void conn_policy_changed(struct conn *c)

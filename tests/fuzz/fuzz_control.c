@@ -36,11 +36,11 @@ static void check_question(const char *client, char *name)
 		return;
 	if (q.port == 0 || q.client.bits != 128)
 		abort();
-	if (q.is_literal)
+	if (q.about.kind == SUBJECT_ADDRESS)
 		return;
-	rd_init(&in, q.name, q.len);
-	if (name_normalise(in, again, &len, &numeric) != PARSE_OK || len != q.len || numeric ||
-	    memcmp(again, q.name, len) != 0)
+	rd_init(&in, q.about.name, (uint32_t)q.about.len);
+	if (q.about.kind != SUBJECT_NAME || name_normalise(in, again, &len, &numeric) != PARSE_OK ||
+	    len != q.about.len || numeric || memcmp(again, q.about.name, len) != 0)
 		abort();
 }
 

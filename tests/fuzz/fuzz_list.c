@@ -25,6 +25,7 @@ static void check_names(const struct policy *p, uint32_t lines)
 {
 	const struct conf *c = policy_conf(p);
 	uint8_t name[NAME_BUF];
+	struct subject about;
 	size_t len;
 
 	for (size_t i = 0; i < c->rules[0].n_names; i++) {
@@ -37,7 +38,8 @@ static void check_names(const struct policy *p, uint32_t lines)
 			abort();
 		memset(name, 0, sizeof(name));
 		memcpy(name, c->text + e->text, len);
-		if (e->kind != NAME_BELOW && policy_judge(p, 0, name, len, 443).rule != 1)
+		about = subject_name(name, len);
+		if (e->kind != NAME_BELOW && policy_decide(p, 0, &about, 443).rule != 1)
 			abort();
 	}
 }

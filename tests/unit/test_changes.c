@@ -85,7 +85,9 @@ static bool refused(struct daemon *d, const char *line, const char *why)
 
 static bool allows(const struct daemon *d, const char *name)
 {
-	return policy_judge(d->policy, GROUP_ALL, (const uint8_t *)name, strlen(name), 443).allow;
+	struct subject about = subject_name(name, strlen(name));
+
+	return policy_decide(d->policy, GROUP_ALL, &about, 443).allow;
 }
 
 static bool lists(struct daemon *d, const char *name)

@@ -8,7 +8,7 @@ static struct explain_question q;
 
 static const char *ask(const char *client, const char *name)
 {
-	char copy[128];
+	static char copy[128]; /* a name in q is there */
 
 	snprintf(copy, sizeof(copy), "%s", name);
 	return explain_parse(client, copy, &q);
@@ -16,8 +16,9 @@ static const char *ask(const char *client, const char *name)
 
 static void test_names(void)
 {
-	CHECK(!ask("10.1.0.2", "A.Test.") && !q.is_literal && q.port == 443);
-	CHECK_STR((const char *)q.name, "a.test");
+	CHECK(!ask("10.1.0.2", "A.Test.") && q.about.kind == SUBJECT_NAME && q.port == 443);
+	CHECK(q.about.len == 6);
+	CHECK_STR((const char *)q.about.name, "a.test");
 	CHECK(!ask("2001:db8::1", "a.test:8443") && q.port == 8443);
 	CHECK(ask("10.1.0.2", "a b"));
 	CHECK(ask("10.1.0.2", "1.2.3"));
@@ -27,9 +28,10 @@ static void test_names(void)
 
 static void test_literals(void)
 {
-	CHECK(!ask("10.1.0.2", "192.0.2.1:80") && q.is_literal && q.port == 80);
-	CHECK(!ask("10.1.0.2", "2001:db8::1") && q.is_literal && q.port == 443);
-	CHECK(!ask("10.1.0.2", "[2001:db8::1]:80") && q.is_literal && q.port == 80);
+	CHECK(!ask("10.1.0.2", "192.0.2.1:80") && q.about.kind == SUBJECT_ADDRESS && q.port == 80);
+	CHECK(!ask("10.1.0.2", "2001:db8::1") && q.about.kind == SUBJECT_ADDRESS && q.port == 443);
+	CHECK(!ask("10.1.0.2", "[2001:db8::1]:80") && q.about.kind == SUBJECT_ADDRESS &&
+	      q.port == 80);
 	CHECK(ask("10.1.0.2", "192.0.2.0/24"));
 }
 

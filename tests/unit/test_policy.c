@@ -71,6 +71,38 @@ static void address(const char *text, uint8_t out[16])
 
 /* ---- by hand ---- */
 
+static struct policy_verdict judge(const struct policy *p, uint32_t group, const void *name,
+				   size_t len, uint16_t port)
+{
+	struct subject about = subject_name(name, len);
+
+	return policy_decide(p, group, &about, port);
+}
+
+static struct policy_verdict judge_addr(const struct policy *p, uint32_t group,
+					const uint8_t addr[16], uint16_t port)
+{
+	struct subject about = subject_address(addr);
+
+	return policy_decide(p, group, &about, port);
+}
+
+static int explain_name(const struct policy *p, uint32_t group, const char *name, uint16_t port,
+			char *where, size_t where_len)
+{
+	struct subject about = subject_name(name, strlen(name));
+
+	return policy_explain(p, group, &about, port, where, where_len);
+}
+
+static int explain_addr(const struct policy *p, const uint8_t addr[16], char *where,
+			size_t where_len)
+{
+	struct subject about = subject_address(addr);
+
+	return policy_explain(p, 0, &about, 443, where, where_len);
+}
+
 static void ask(const struct policy *p, uint32_t group, const char *name, uint16_t port,
 		const char *want)
 {
@@ -79,7 +111,7 @@ static void ask(const struct policy *p, uint32_t group, const char *name, uint16
 	char got[128];
 
 	memcpy(buf, name, strlen(name));
-	v = policy_judge(p, group, buf, strlen(name), port);
+	v = judge(p, group, buf, strlen(name), port);
 	snprintf(got, sizeof(got), "%s %s", v.allow ? "allow" : "deny",
 		 policy_rule_name(p, v.rule));
 	CHECK_STR(got, want);
@@ -87,12 +119,10 @@ static void ask(const struct policy *p, uint32_t group, const char *name, uint16
 
 static void explain(const struct policy *p, uint32_t group, const char *name, const char *want)
 {
-	uint8_t buf[NAME_BUF] = { 0 };
 	char got[256] = "-";
 	int found;
 
-	memcpy(buf, name, strlen(name));
-	found = policy_explain(p, group, buf, strlen(name), 443, got, sizeof(got));
+	found = explain_name(p, group, name, 443, got, sizeof(got));
 	CHECK(found == 0 || found == -ENOENT);
 	CHECK_STR(got, want);
 }
@@ -105,7 +135,7 @@ static void ask_addr(const struct policy *p, uint32_t group, const char *text, u
 	char got[128];
 
 	address(text, addr);
-	v = policy_judge_addr(p, group, addr, port);
+	v = judge_addr(p, group, addr, port);
 	snprintf(got, sizeof(got), "%s %s", v.allow ? "allow" : "deny",
 		 policy_rule_name(p, v.rule));
 	CHECK_STR(got, want);
@@ -213,12 +243,15 @@ static void test_head(void)
 	ask(p, 0, "anything.example", 443, "allow default");
 	ask_addr(p, 0, "192.0.2.1", 443, "deny default"); /* whatever the default */
 	/* what was not normalised is not judged by the default */
-	v = policy_judge(p, 0, name, 0, 443);
+	v = judge(p, 0, name, 0, 443);
 	CHECK(!v.allow && v.rule == 0);
-	v = policy_judge(p, 0, name, 254, 443);
+	v = judge(p, 0, name, 254, 443);
 	CHECK(!v.allow);
-	v = policy_judge(p, 7, name, 1, 443);
+	v = judge(p, 7, name, 1, 443);
 	CHECK(!v.allow);
+	/* nor is nothing */
+	v = policy_decide(p, 0, &(struct subject){ .kind = SUBJECT_NONE }, 443);
+	CHECK(!v.allow && v.rule == 0 && !v.report);
 	CHECK(policy_ref(p) == p);
 	policy_unref(p);
 	CHECK(policy_conf(p)->default_allow);
@@ -251,10 +284,10 @@ static void test_addresses(void)
 	ask_addr(p, 0, "192.0.3.1", 80, "deny default"); /* ::/0 is not IPv4 */
 	ask_addr(p, 0, "2001:db8::1", 80, "allow wide");
 	address("192.0.2.2", addr);
-	CHECK(policy_explain_addr(p, 0, addr, 443, where, sizeof(where)) == 0);
+	CHECK(explain_addr(p, addr, where, sizeof(where)) == 0);
 	CHECK_STR(where, "c.ini:8: 192.0.2.0/28");
 	address("192.0.3.2", addr);
-	CHECK(policy_explain_addr(p, 0, addr, 443, where, sizeof(where)) == -ENOENT);
+	CHECK(explain_addr(p, addr, where, sizeof(where)) == -ENOENT);
 	policy_unref(p);
 }
 
@@ -504,12 +537,10 @@ static void check_explained(const struct policy *p, uint32_t group, const char *
 			    struct policy_verdict v)
 {
 	const struct conf *c = policy_conf(p);
-	uint8_t buf[NAME_BUF] = { 0 };
 	char where[256], want[256];
 	int best = -1, found;
 
-	memcpy(buf, name, strlen(name));
-	found = policy_explain(p, group, buf, strlen(name), port, where, sizeof(where));
+	found = explain_name(p, group, name, port, where, sizeof(where));
 	CHECK((found == 0) == (v.rule != 0));
 	if (found != 0 || v.rule == 0)
 		return;
@@ -538,7 +569,7 @@ static void compare_name(const struct policy *p)
 
 	random_name(name);
 	memcpy(buf, name, strlen(name));
-	got = policy_judge(p, group, buf, strlen(name), port);
+	got = judge(p, group, buf, strlen(name), port);
 	want = naive_name(policy_conf(p), group, name, port);
 	CHECK(got.allow == want.allow && got.report == want.report);
 	CHECK(got.rule == want.rule);
@@ -555,7 +586,7 @@ static void compare_addr(const struct policy *p)
 	uint8_t addr[16];
 
 	address(ONE_OF(addrs), addr);
-	got = policy_judge_addr(p, group, addr, port);
+	got = judge_addr(p, group, addr, port);
 	want = naive_addr(policy_conf(p), group, addr, port);
 	CHECK(got.allow == want.allow && got.report == want.report);
 	CHECK(got.rule == want.rule);
@@ -575,16 +606,16 @@ static void test_trial(void)
 
 	/* told, and let through, where the others allow */
 	ask(p, 0, "a.open.test", 443, "deny trial");
-	CHECK(policy_judge(p, 0, name, strlen((char *)name), 443).report);
+	CHECK(judge(p, 0, name, strlen((char *)name), 443).report);
 	ask_addr(p, 0, "192.0.2.1", 443, "deny trial");
 	address("192.0.2.1", addr);
-	CHECK(policy_judge_addr(p, 0, addr, 443).report);
+	CHECK(judge_addr(p, 0, addr, 443).report);
 	/* trying a rule opens nothing */
 	ask(p, 0, "x.shut.open.test", 443, "deny base");
 	ask(p, 0, "other.test", 443, "deny default");
 	ask_addr(p, 0, "198.51.100.1", 443, "deny default");
 	strcpy((char *)name, "other.test");
-	CHECK(!policy_judge(p, 0, name, strlen((char *)name), 443).report);
+	CHECK(!judge(p, 0, name, strlen((char *)name), 443).report);
 	/* what it allows is allowed */
 	ask(p, 0, "new.test", 443, "allow trial");
 	explain(p, 0, "a.open.test", "c.ini:8: .open.test");
@@ -864,7 +895,7 @@ static void *reader(void *arg)
 	size_t wrong = 0;
 
 	for (unsigned i = 0; i < 20000; i++) {
-		wrong += !policy_judge(policy_ref(p), 0, name, 13, 443).allow, policy_unref(p);
+		wrong += !judge(policy_ref(p), 0, name, 13, 443).allow, policy_unref(p);
 		policy_hit(p, i % 2, 1);
 	}
 	policy_unref(p);
@@ -937,7 +968,7 @@ static void test_large(unsigned n)
 		uint8_t name[NAME_BUF] = { 0 };
 		int len = sprintf((char *)name, "x.%x.host.example", i % n);
 
-		if (policy_judge(p, 0, name, (size_t)len, 443).allow != (i % n % 2 == 0))
+		if (judge(p, 0, name, (size_t)len, 443).allow != (i % n % 2 == 0))
 			break;
 	}
 	printf("# test_policy: %.0f ns a verdict\n", (now() - start) * 1e4);
