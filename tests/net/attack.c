@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "tests/net/hello.h"
+#include "tests/hello.h"
 
 enum {
 	LINGER_US = 60000,
@@ -442,7 +442,7 @@ static void put_in_records(struct attack *a, struct writer *w, const uint8_t *da
 		size_t n = limit == 2000 ? size : 1 + attack_pick(a, limit);
 
 		n = n < size ? n : size;
-		put_record(w, TLS_HANDSHAKE, data, n);
+		put_record(w, RECORD_HANDSHAKE, data, n);
 		data += n;
 		size -= n;
 	}
@@ -460,7 +460,7 @@ static void put_whole_hello(struct attack *a, struct writer *w, const struct hel
 static void put_change_cipher(struct attack *a, struct writer *w, unsigned percent)
 {
 	if (chance(a, percent))
-		put_record(w, TLS_CHANGE_CIPHER, "\1", 1);
+		put_record(w, RECORD_CHANGE_CIPHER, "\1", 1);
 }
 
 static void put_early_data(struct attack *a, struct writer *w)
@@ -468,7 +468,7 @@ static void put_early_data(struct attack *a, struct writer *w)
 	uint8_t data[300] = { 1 };
 
 	for (unsigned n = attack_pick(a, 3); n; n--)
-		put_record(w, TLS_APPLICATION, data, 17 + attack_pick(a, sizeof(data) - 17));
+		put_record(w, RECORD_APPLICATION, data, 17 + attack_pick(a, sizeof(data) - 17));
 }
 
 /* A name that is allowed, or one that is not; nothing behind it. */
@@ -528,8 +528,8 @@ static void put_two_faced(struct attack *a, struct writer *w)
 	s.unknown_len = inner_len;
 	put_hello(&m, &s);
 	all = (size_t)(m.at - message);
-	put_record(w, TLS_HANDSHAKE, message, all - inner_len);
-	put_record(w, TLS_HANDSHAKE, message + all - inner_len, inner_len);
+	put_record(w, RECORD_HANDSHAKE, message, all - inner_len);
+	put_record(w, RECORD_HANDSHAKE, message + all - inner_len, inner_len);
 }
 
 static void make_two_faced(struct attack *a)

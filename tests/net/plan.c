@@ -191,9 +191,9 @@ static size_t in_two_records(uint8_t *hello, size_t size, size_t first)
 	struct writer w = { hello };
 
 	memmove(hello + first + 2 * TLS_HEAD, hello + first + TLS_HEAD, size - first - TLS_HEAD);
-	put_record_head(&w, TLS_HANDSHAKE, first);
+	put_record_head(&w, RECORD_HANDSHAKE, first);
 	w.at += first;
-	put_record_head(&w, TLS_HANDSHAKE, size - first - TLS_HEAD);
+	put_record_head(&w, RECORD_HANDSHAKE, size - first - TLS_HEAD);
 	return size + TLS_HEAD;
 }
 
@@ -208,10 +208,10 @@ static size_t tls_head(const struct plan *p, uint64_t body, uint8_t *out)
 		hello = in_two_records(out, hello, 1 + (shape >> 16) % 200);
 	w.at += hello;
 	if (shape & 0x200) {
-		put_record_head(&w, TLS_CHANGE_CIPHER, 1);
+		put_record_head(&w, RECORD_CHANGE_CIPHER, 1);
 		put_number(&w, 1, 1);
 	}
-	put_record_head(&w, TLS_APPLICATION, (size_t)(RECORD_PAYLOAD + body));
+	put_record_head(&w, RECORD_APPLICATION, (size_t)(RECORD_PAYLOAD + body));
 	put_number(&w, p->seed, 8);
 	put_number(&w, p->number, 8);
 	put_number(&w, p->scenario, 8);
@@ -224,7 +224,7 @@ static size_t tls_answer(uint64_t body, uint8_t *out)
 {
 	struct writer w = { out };
 
-	put_record_head(&w, TLS_APPLICATION, 1 + (size_t)(body % RECORD_MAX));
+	put_record_head(&w, RECORD_APPLICATION, 1 + (size_t)(body % RECORD_MAX));
 	return TLS_HEAD;
 }
 
@@ -647,14 +647,14 @@ enum plan_found plan_find(struct plan *p, const uint8_t *data, size_t size, cons
 		return find_in_http(p, data, size, domain);
 	while (size - at >= TLS_HEAD) {
 		length = (size_t)data[at + 3] << 8 | data[at + 4];
-		if (data[at] == TLS_APPLICATION) {
+		if (data[at] == RECORD_APPLICATION) {
 			if (size - at < TLS_HEAD + RECORD_PAYLOAD)
 				break;
 			data += at + TLS_HEAD;
 			return found(p, get_number(data), get_number(data + 8),
 				     get_number(data + 16), domain);
 		}
-		if (data[at] != TLS_HANDSHAKE && data[at] != TLS_CHANGE_CIPHER)
+		if (data[at] != RECORD_HANDSHAKE && data[at] != RECORD_CHANGE_CIPHER)
 			return PLAN_BAD;
 		if (size - at < TLS_HEAD + length)
 			break;

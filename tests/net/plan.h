@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/net/hello.h"
+#include "tests/hello.h"
 
 /* An end, and the way on which it sends: CLIENT is from client to server. */
 enum { CLIENT = 0, SERVER = 1, ENDS = 2 };

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "tests/hello.h"
 #include "tests/unit/test.h"
 
 #define FLIGHT_MAX 8192
@@ -23,7 +24,7 @@ static size_t server_len;
 	SERVER_HELLO "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"            \
 		     "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c\0\x13\2\0"
 
-static void put(const void *bytes, size_t n)
+static void fly(const void *bytes, size_t n)
 {
 	memcpy(flight + flight_len, bytes, n);
 	flight_len += n;
@@ -31,50 +32,33 @@ static void put(const void *bytes, size_t n)
 
 static void put_text(const char *s)
 {
-	put(s, strlen(s));
+	fly(s, strlen(s));
 }
 
 static void put16(size_t n)
 {
 	uint8_t b[2] = { (uint8_t)(n >> 8), (uint8_t)n };
 
-	put(b, 2);
+	fly(b, 2);
 }
 
 static void record(uint8_t type, const uint8_t *body, size_t n)
 {
-	put(&type, 1);
-	put("\3\3", 2);
+	fly(&type, 1);
+	fly("\3\3", 2);
 	put16(n);
-	put(body, n);
+	fly(body, n);
 }
 
 /* A ClientHello for `name`, in records of at most `piece` bytes. */
 static void put_hello(const char *name, size_t piece)
 {
-	uint8_t h[512] = { 1, 0, 0, 0, 3, 3 };
-	size_t n = 6 + 32, len = strlen(name), ext = len + 5 + 4;
+	uint8_t bytes[HELLO_MAX];
+	const uint8_t *message = bytes + TLS_HEAD;
+	size_t n = hello_make(bytes, name, 7) - TLS_HEAD;
 
-	h[n++] = 0;			    /* session id */
-	memcpy(h + n, "\0\2\x13\1\1\0", 6); /* cipher suites, compression */
-	n += 6;
-	h[n++] = (uint8_t)((ext + 7) >> 8);
-	h[n++] = (uint8_t)(ext + 7);
-	memcpy(h + n, "\0\x2b\0\3\2\3\4", 7); /* supported_versions: 1.3 */
-	n += 7;
-	memcpy(h + n, "\0\0\0", 3);
-	h[n + 3] = (uint8_t)(len + 5);
-	h[n + 4] = 0;
-	h[n + 5] = (uint8_t)(len + 3);
-	h[n + 6] = 0;
-	h[n + 7] = 0;
-	h[n + 8] = (uint8_t)len;
-	memcpy(h + n + 9, name, len);
-	n += 9 + len;
-	h[2] = (uint8_t)((n - 4) >> 8);
-	h[3] = (uint8_t)(n - 4);
 	for (size_t off = 0; off < n; off += piece)
-		record(22, h + off, n - off < piece ? n - off : piece);
+		record(RECORD_HANDSHAKE, message + off, n - off < piece ? n - off : piece);
 }
 
 /* What a whole conversation came to. */
@@ -159,7 +143,7 @@ static void test_tls(void)
 	SAYS(FINAL);
 	put_hello("a.test", 500);
 	put_hello("b.test", 500);
-	put("anything", 8);
+	fly("anything", 8);
 	check_cuts("a.test", 1, 0, JUDGE_OPAQUE, flight_len);
 
 	/* HelloRetryRequest: a second hello with the same name, behind early data or not, then
@@ -168,7 +152,7 @@ static void test_tls(void)
 	put_hello("a.test", 500);
 	record(20, (const uint8_t *)"\1", 1);
 	put_hello("A.test", 30);
-	put("anything", 8);
+	fly("anything", 8);
 	check_cuts("a.test", 2, 0, JUDGE_OPAQUE, flight_len);
 	put_hello("a.test", 500);
 	record(23, noise, sizeof(noise));

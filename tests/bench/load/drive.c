@@ -76,7 +76,7 @@ static bool flow_send(struct flow *f, const uint8_t *data, size_t size)
 
 static void flow_ask(struct flow *f)
 {
-	make_record(f->want, TLS_APPLICATION, f->number, ++f->round);
+	make_record(f->want, RECORD_APPLICATION, f->number, ++f->round);
 	f->have = 0;
 	f->stage = ASKED;
 	flow_send(f, f->want, RECORD);
@@ -107,7 +107,7 @@ static void flow_connected(struct flow *f)
 		return;
 	if (d.o->answer) {
 		f->stage = GREETED;
-		make_record(f->want, TLS_HANDSHAKE, 0, 0);
+		make_record(f->want, RECORD_HANDSHAKE, 0, 0);
 	} else {
 		flow_ask(f);
 	}

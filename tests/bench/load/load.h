@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include "tests/net/hello.h"
+#include "tests/hello.h"
 
 enum {
 	PAYLOAD = 200,

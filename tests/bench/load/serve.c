@@ -80,19 +80,19 @@ static void obey(struct peer *p, enum order order, uint64_t rate)
 static size_t answer(struct peer *p, const uint8_t *record, size_t size, uint8_t *out)
 {
 	uint64_t rate = 0;
-	enum order order = record[0] == TLS_APPLICATION ? read_order(record, size, &rate) :
-							  NO_ORDER;
+	enum order order = record[0] == RECORD_APPLICATION ? read_order(record, size, &rate) :
+							     NO_ORDER;
 	if (order != NO_ORDER) {
 		obey(p, order, rate);
 		return 0;
 	}
-	if (record[0] == TLS_APPLICATION) {
+	if (record[0] == RECORD_APPLICATION) {
 		memcpy(out, record, size);
 		return size;
 	}
 	if (!hello_wants_answer(record, size))
 		return 0;
-	make_record(out, TLS_HANDSHAKE, 0, 0);
+	make_record(out, RECORD_HANDSHAKE, 0, 0);
 	return RECORD;
 }
 
@@ -104,7 +104,7 @@ static bool judge(struct peer *p)
 	while (p->have - at >= TLS_HEAD && p->order != TAKE_BULK) {
 		const uint8_t *r = p->in + at;
 		size_t size = TLS_HEAD + (size_t)(r[3] << 8 | r[4]);
-		if ((r[0] != TLS_HANDSHAKE && r[0] != TLS_APPLICATION) || size > BUFFER)
+		if ((r[0] != RECORD_HANDSHAKE && r[0] != RECORD_APPLICATION) || size > BUFFER)
 			return false;
 		if (p->have - at < size)
 			break;

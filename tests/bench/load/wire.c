@@ -33,7 +33,7 @@ size_t make_hello(uint8_t *out, const char *name, bool want_answer)
 
 bool hello_wants_answer(const uint8_t *record, size_t size)
 {
-	return size > HELLO_RANDOM && record[0] == TLS_HANDSHAKE &&
+	return size > HELLO_RANDOM && record[0] == RECORD_HANDSHAKE &&
 	       record[HELLO_RANDOM] == ANSWER_WANTED;
 }
 
@@ -48,7 +48,7 @@ void make_record(uint8_t *out, int kind, uint32_t connection, uint32_t round)
 
 void make_order(uint8_t *out, enum order order, uint64_t rate)
 {
-	make_record(out, TLS_APPLICATION, (uint32_t)ORDER_MARK, order);
+	make_record(out, RECORD_APPLICATION, (uint32_t)ORDER_MARK, order);
 	struct writer w = { out + TLS_HEAD + 8 };
 	put_number(&w, rate, 8);
 }
@@ -66,7 +66,7 @@ static const uint8_t *bulk_bytes(void)
 	static uint8_t bytes[BULK_SEND];
 	if (!bytes[0])
 		for (struct writer w = { bytes }; w.at < bytes + sizeof bytes; w.at += BULK_PAYLOAD)
-			put_record_head(&w, TLS_APPLICATION, BULK_PAYLOAD);
+			put_record_head(&w, RECORD_APPLICATION, BULK_PAYLOAD);
 	return bytes;
 }
 

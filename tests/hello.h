@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Bytes of TLS made by hand, without cryptography: a ClientHello as clients send it, and the
- * heads of records. For programs of the tests that only want to look like TLS.
+ * heads of records. For unit tests and for programs of tests/net and tests/bench that only want to
+ * look like TLS. Two others write hellos for other reasons: tests/unit/sample.h draws each length
+ * and each byte at random, to be wrong now and then, and real ones are those of OpenSSL, by its
+ * own library. tests/net/attack.c shapes its hellos with the writer below.
  */
-#ifndef SLUICE_TESTS_NET_HELLO_H
-#define SLUICE_TESTS_NET_HELLO_H
+#ifndef SLUICE_TESTS_HELLO_H
+#define SLUICE_TESTS_HELLO_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 enum {
-	TLS_CHANGE_CIPHER = 20,
-	TLS_HANDSHAKE = 22,
-	TLS_APPLICATION = 23,
+	RECORD_CHANGE_CIPHER = 20,
+	RECORD_HANDSHAKE = 22,
+	RECORD_APPLICATION = 23,
 	TLS_HEAD = 5,
 	HELLO_NAME_MAX = 253,
 	HELLO_MAX = 600,
@@ -120,7 +123,7 @@ static inline size_t hello_make(uint8_t *out, const char *name, uint8_t mark)
 	for (int i = 0; i < 32; i++)
 		random[i] = (uint8_t)(i + 1);
 	random[0] = mark;
-	put_number(&w, TLS_HANDSHAKE, 1);
+	put_number(&w, RECORD_HANDSHAKE, 1);
 	put_number(&w, 0x0301, 2);
 	record = open_vector(&w, 2);
 	put_number(&w, 1, 1); /* client_hello */
