@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The access log, one line for each connection or denial; sluiced(8), "Access log", has its fields. Lines are
- * handed to a writer thread through a bounded buffer: a slow disk, a dead syslog or a reader that
- * does not read costs lines, which are counted, but never an event loop's time. The daemon's own
- * log reports once that lines are being lost, and once that logging works again.
+ * The access log, one line for each connection or denial; sluiced(8), "Access log", has its fields.
+ * Lines are handed to a writer thread through a bounded buffer: a slow disk, a dead syslog or a
+ * reader that does not read costs lines, which are counted, but never an event loop's time. The
+ * daemon's own log reports once that lines are being lost, and once that logging works again.
  */
 #ifndef SLUICE_SLOWPATH_REPORT_ACCESS_LOG_H
 #define SLUICE_SLOWPATH_REPORT_ACCESS_LOG_H

@@ -235,12 +235,12 @@ static void test_subjects(void)
 int main(void)
 {
 	folder_enter();
-	test_names();
-	test_literals();
-	test_must_have_name();
-	test_nameless();
-	test_standing();
-	test_subjects();
+	RUN(test_names);
+	RUN(test_literals);
+	RUN(test_must_have_name);
+	RUN(test_nameless);
+	RUN(test_standing);
+	RUN(test_subjects);
 	folder_leave();
 	TEST_DONE("decide");
 }
