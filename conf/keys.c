@@ -578,8 +578,8 @@ const struct key conf_keys[KEY_COUNT] = {
 	  .words = words_allow },
 	{ SECTION_POLICY, "enforce", set_flag, IN(enforce), .preset = "yes",
 	  .words = value_yes_no },
-	{ SECTION_POLICY, "reload_closes_denied", set_flag, IN(reload_closes_denied), .preset = "no",
-	  .words = value_yes_no },
+	{ SECTION_POLICY, "reload_closes_denied", set_flag, IN(reload_closes_denied),
+	  .preset = "no", .words = value_yes_no },
 	{ SECTION_POLICY, "changes", set_output, IN(changes), .preset = "", .empty = true },
 	{ SECTION_POLICY, "destination", set_enum, IN(destination), .preset = "named",
 	  .words = words_destination },
@@ -588,8 +588,8 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_POLICY, "nat64_prefixes", set_nat64, IN(nat64_prefixes), LIST },
 	{ SECTION_POLICY, "deny_tls", set_enum, IN(deny_tls), .preset = "alert",
 	  .words = words_deny_tls },
-	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .preset = CONF_DENY_PAGE, .late = true,
-	  .empty = true },
+	{ SECTION_POLICY, "deny_page", set_page, IN(deny_page), .preset = CONF_DENY_PAGE,
+	  .late = true, .empty = true },
 	{ SECTION_POLICY, "watch_lists", set_flag, IN(watch_lists), .preset = "no",
 	  .words = value_yes_no },
 
@@ -604,8 +604,8 @@ const struct key conf_keys[KEY_COUNT] = {
 	{ SECTION_RESOLVER, "nameservers", set_servers, IN(nameservers), LIST },
 	{ SECTION_RESOLVER, "hosts", set_input, IN(hosts), .preset = "/etc/hosts", .empty = true },
 
-	{ SECTION_METRICS, "address", set_metrics, IN(metrics), .preset = METRICS_ADDRESS, .late = true,
-	  .list = true },
+	{ SECTION_METRICS, "address", set_metrics, IN(metrics), .preset = METRICS_ADDRESS,
+	  .late = true, .list = true },
 
 	{ SECTION_CLIENTS, "networks", set_members, WHOLE, LIST },
 

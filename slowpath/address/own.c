@@ -36,7 +36,7 @@ struct list {
 };
 
 /* The questions, asked one after the other. Type: of the routes. */
-static const struct explain_question {
+static const struct question {
 	uint16_t message;
 	uint8_t type;
 } questions[] = {
@@ -213,7 +213,7 @@ static int take_route(const struct nlmsghdr *h)
 	return 0;
 }
 
-static int send_question(const struct explain_question *q)
+static int send_question(const struct question *q)
 {
 	struct {
 		struct nlmsghdr h;

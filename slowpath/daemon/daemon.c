@@ -412,45 +412,56 @@ static int serve(struct daemon *d, const struct conf *conf, char *err)
 	return r;
 }
 
+/* What the files say, and what follows from them without anything being opened. */
+static int read_files(struct daemon *d, char *err)
+{
+	d->policy = reload_read_shown(d->conf_path, err);
+	if (!d->policy)
+		return -EINVAL;
+	d->first = policy_keep_conf(d->policy);
+	d->shared.start = d->first;
+	d->n_workers = d->first->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
+	d->shared.clients = clients_new(d->first->max_connections);
+	return d->shared.clients ? 0 : -ENOMEM;
+}
+
+static int open_metrics(struct daemon *d, const struct conf *conf, char *err)
+{
+	if (!conf->metrics.n)
+		return 0;
+	return metrics_open(&d->metrics, d->base, &conf->metrics, d->replace, METRICS_LIMIT_MS,
+			    snapshot_metrics, d, err, ERR_LEN);
+}
+
 static int start(struct daemon *d, char *err)
 {
 	const struct conf *conf;
 	int r;
 
 	snprintf(err, ERR_LEN, "no memory");
-	r = notify_passed(&d->passed, err,
-			  ERR_LEN); /* before one of our own descriptors takes such a number */
+	/* The passed sockets first, before a descriptor of ours takes one of their numbers. */
+	r = notify_passed(&d->passed, err, ERR_LEN);
+	r = r ?: read_files(d, err);
 	if (r)
 		return r;
-	d->policy = reload_read_shown(d->conf_path, err);
-	if (!d->policy)
-		return -EINVAL;
-	d->first = policy_keep_conf(d->policy);
 	conf = d->first;
-	d->shared.start = conf;
-	d->n_workers = conf->workers ?: (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	d->shared.tick_ms = watchdog_tick_ms(notify_watchdog_usec());
 	files_raise(&d->shared.files);
-	d->shared.clients = clients_new(conf->max_connections);
-	r = d->shared.clients ? judge_setup() : -ENOMEM;
-	r = r	  ?:
-		    privilege_check(conf->user, err,
-				    ERR_LEN); /* files are opened with this user's rights */
+	r = judge_setup();
+	/* Files are opened with this user's rights. */
+	r = r ?: privilege_check(conf->user, err, ERR_LEN);
 	r = r ?: open_loop(d);
 	r = r ?: reload_open(d);
 	r = r ?: changes_open(d, err);
 	r = r ?: own_open(d->base, err, ERR_LEN);
 	r = r ?: tail_open(d->base);
 	r = r ?: access_log_open(&d->shared.log, conf, err, ERR_LEN);
-	r = r	  ?:
-		    open_control(d, conf,
-				 err); /* from here on no other process uses `.new` and `_new` */
+	/* From here on no other process uses `.new` and `_new`. */
+	r = r ?: open_control(d, conf, err);
 	r = r ?: open_fastpath(d, conf, err);
 	r = r ?: open_workers(d, err);
 	r = r ?: open_listeners(d, conf, err);
-	if (!r && conf->metrics.n)
-		r = metrics_open(&d->metrics, d->base, &conf->metrics, d->replace, METRICS_LIMIT_MS,
-				 snapshot_metrics, d, err, ERR_LEN);
+	r = r ?: open_metrics(d, conf, err);
 	if (r)
 		return r;
 	divide_files(d, conf);
