@@ -19,11 +19,6 @@ const uint8_t deny_tls_alert[DENY_TLS_LEN] = {
 	49,	    /* access_denied */
 };
 
-/* In case the configuration came without a page. */
-static const char plain_page[] = "<!DOCTYPE html>\n"
-				 "<title>Access denied</title>\n"
-				 "<p>Access to <b>%h</b> is denied (%r).</p>\n";
-
 static void put_text(FILE *f, const char *s)
 {
 	for (; *s; s++) {
@@ -56,14 +51,13 @@ static void put_page(FILE *f, const char *page, const char *name, unsigned reaso
 
 static char *make_body(const struct conf *conf, const char *name, unsigned reason, size_t *len)
 {
-	const char *page = conf->deny_page_text ? conf->deny_page_text : plain_page;
 	AUTO_FREE char *body = NULL;
 	FILE *f = open_memstream(&body, len);
 	bool bad;
 
 	if (!f)
 		return NULL;
-	put_page(f, page, name, reason);
+	put_page(f, conf->deny_page_text, name, reason);
 	bad = ferror(f);
 	if (fclose(f) != 0 || bad)
 		return NULL;

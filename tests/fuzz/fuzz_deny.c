@@ -77,9 +77,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	name_len = strnlen((const char *)data + 1, size - 1);
 	name = strndup((const char *)data + 1, name_len < NAME_MAX_LEN ? name_len : NAME_MAX_LEN);
-	page = NULL;
-	if (1 + name_len < size)
-		page = strndup((const char *)data + 2 + name_len, size - 2 - name_len);
+	page = 1 + name_len < size ?
+		       strndup((const char *)data + 2 + name_len, size - 2 - name_len) :
+		       strdup("");
+	if (!page)
+		abort();
 	conf.deny_page_text = page;
 	text = name ? deny_http(&conf, name, data[0], &len) : NULL;
 	if (!text)

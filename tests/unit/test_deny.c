@@ -49,17 +49,9 @@ static void pages(void)
 	check_http("%r", "n", REASON_COUNT, "?");
 }
 
-static void built_in_page(void)
-{
-	check_http(NULL, "n", REASON_NO_HOST,
-		   "<!DOCTYPE html>\n<title>Access denied</title>\n"
-		   "<p>Access to <b>n</b> is denied (no_host).</p>\n");
-}
-
 int main(void)
 {
 	RUN(alert);
 	RUN(pages);
-	RUN(built_in_page);
 	TEST_DONE("deny");
 }
