@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Networks of both families in one form. Here IPv4 lives inside IPv6, so an IPv6 network shorter
 // than /96 (`::/0`) must be kept from holding all of IPv4.
+#include "conf/cidr.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
-#include "conf/value.h"
 
 #define V4_OFFSET 12 /* bytes before an IPv4 address */
 #define V4_BITS (V4_OFFSET * 8)

@@ -13,18 +13,13 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "conf/cidr.h"
 #include "conf/stamp.h"
 
 enum conf_fastpath { FASTPATH_AUTO, FASTPATH_ON, FASTPATH_OFF };
 enum conf_log_format { LOG_SQUID, LOG_JSON };
 enum conf_destination { DESTINATION_NAMED, DESTINATION_ORIGINAL };
 enum conf_deny_tls { DENY_TLS_ALERT, DENY_TLS_RESET };
-
-/* An address of either family as 16 bytes; IPv4 as ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
-struct cidr {
-	uint8_t addr[16];
-	uint8_t bits; /* of the 16 bytes: 96 to 128 for IPv4 */
-};
 
 struct cidr_list {
 	struct cidr *at;
@@ -152,12 +147,6 @@ struct conf {
 	struct string_list warnings; /* `file:line: ...` about what is not an error; for the log */
 };
 
-/*
- * Reads `path` and every list it names. NULL on any error; then err holds one line,
- * `file:line: what is wrong` (`file: ...` if the file cannot be read at all). The first error
- * ends the reading; nothing is kept.
- */
-struct conf *conf_read(const char *path, char *err, size_t err_len);
 void conf_free(struct conf *c); /* NULL is fine */
 /* Frees the rules and whatever large lists have filled; all other keys stay as they are. */
 void conf_forget_rules(struct conf *c);
@@ -172,24 +161,7 @@ struct conf_progress {
 
 #define CONF_PROGRESS_LINES 65536
 
-/* conf_read() that reports how far it is; progress or its fn may be NULL. */
-struct conf *conf_read_shown(const char *path, const struct conf_progress *progress, char *err,
-			     size_t err_len);
 /* True if the files that c was read from are still what they were. */
 bool conf_is_current(const struct conf *c);
-
-/* An IPv4 address, four bytes, as ::ffff:a.b.c.d. */
-void cidr_from_v4(uint8_t out[16], const void *v4);
-/* Clears all bits of an address after the first `bits`. */
-void cidr_mask(uint8_t addr[16], unsigned bits);
-/* Whether two addresses agree in their first `bits` bits. */
-bool cidr_agree(const uint8_t a[16], const uint8_t b[16], unsigned bits);
-
-/* "192.0.2.0/24", "2001:db8::1"; a bare address is a full prefix, host bits must be zero. */
-int cidr_parse(const char *text, struct cidr *out); /* 0 or -EINVAL, out untouched */
-/* An IPv6 network shorter than /96 has no IPv4 address: `::/0` is all of IPv6 only. */
-bool cidr_has(const struct cidr *c, const uint8_t addr[16]);
-void cidr_from_sockaddr(uint8_t out[16], const struct sockaddr *sa); /* AF_INET, AF_INET6 */
-void cidr_print(const struct cidr *c, char *buf, size_t len);
 
 #endif

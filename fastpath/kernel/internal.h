@@ -10,12 +10,12 @@
 #include "bpf/abi/policy.h"
 #include "fastpath/kernel/fastpath.h"
 #include "fastpath/kernel/pool.h"
-#include "fastpath/kernel/records.h"
 
 #define PINNED_MAX 16
 
 struct sluice_bpf;
 struct ring_buffer;
+struct flow;
 struct worker_ring;
 
 struct fastpath {

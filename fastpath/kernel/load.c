@@ -15,6 +15,7 @@
 
 #include "common/guise.h"
 #include "fastpath/kernel/internal.h"
+#include "fastpath/kernel/records.h"
 #include "sluice.skel.h"
 
 #define BPF_FS_MAGIC_NUMBER 0xcafe4a11

@@ -3,6 +3,7 @@
 // bpftool's feature list covers too much. What counts is: the kernel version below which sockmap
 // loses bytes, BTF, our capabilities, and a byte that went through the real program.
 #include "fastpath/kernel/internal.h"
+#include "fastpath/kernel/records.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

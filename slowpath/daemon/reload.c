@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/thread.h"
+#include "conf/ini.h"
 #include "slowpath/daemon/changes.h"
 #include "slowpath/daemon/force.h"
 #include "slowpath/daemon/notify.h"

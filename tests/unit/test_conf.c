@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "conf/conf.h"
+#include "conf/ini.h"
 #include "conf/value.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"

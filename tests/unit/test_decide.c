@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include "bpf/abi/reason.h"
+#include "conf/ini.h"
 #include "slowpath/proxy/verdict.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "conf/conf.h"
+#include "conf/ini.h"
 #include "conf/lines.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"

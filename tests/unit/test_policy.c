@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "conf/ini.h"
 #include "fastpath/policy/policy.h"
 #include "fastpath/policy/table.h"
 #include "tests/unit/folder.h"

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "conf/ini.h"
 #include "slowpath/daemon/watch.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/test.h"
