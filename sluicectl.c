@@ -69,7 +69,7 @@ static bool make_line(char *line, size_t size, bool json, int argc, char **argv)
 	return true;
 }
 
-/* Who follows has seen enough: that is how it ends. */
+/* The user has seen enough: that is how a stream ends. */
 static void on_interrupt(int sig)
 {
 	(void)sig;
@@ -96,7 +96,7 @@ static int connect_to(const char *path, int patience_s)
 	return TAKE_FD(fd);
 }
 
-/* Until the end, or nobody reads. A stream's lines are seen when they come. */
+/* Copies until the end, or until nobody reads. A stream's lines are shown as they come. */
 static void copy(FILE *in, bool stream)
 {
 	char some[4096];

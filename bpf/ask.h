@@ -6,7 +6,7 @@
  * no policy in force, the program must leave the verdict to user space.
  *
  * ask_rules() and parse_name() are global functions: the verifier walks each once and by itself,
- * not once for every way its callers may have come. So they take and give nothing but the scratch
+ * not once for every way its callers may have come. So they take and return nothing but the scratch
  * and numbers.
  */
 #ifndef SLUICE_BPF_ASK_H
@@ -114,8 +114,8 @@ static struct policy_head *policy_in_force(__u32 *generation)
 	return head && head->ready ? head : NULL;
 }
 
-/* Whether the tables are there, and still those. One that was put in another's place meanwhile was
-   asked in part, and so was the other; one that is gone has not said "no rule". */
+/* Whether the tables are there, and still the same ones. If one was replaced meanwhile, it and its
+   successor were each asked only in part; and a table that is gone has not said "no rule". */
 static __always_inline int tables_are(const struct policy_tables *t, const struct bucket *names,
 				      const struct bucket *rules, const struct bucket *changes)
 {
@@ -149,8 +149,8 @@ __noinline int ask_rules(struct scratch *s, __u32 generation, __u32 group, __u32
 }
 
 /*
- * A door for the check of a load, which nobody but BPF_PROG_TEST_RUN opens: the answer of the very
- * code and the very maps that give verdicts. rule << 2 | VERDICT_*, or -1.
+ * For the check of a load, and run by nothing but BPF_PROG_TEST_RUN: the answer of the very code
+ * and the very maps that give verdicts. rule << 2 | VERDICT_*, or -1.
  */
 SEC("tc")
 int sluice_ask(struct __sk_buff *skb)

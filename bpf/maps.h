@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The policy's maps as a kernel program sees them, and the four functions over them that
- * bpf/policy/verdict.h wants. User space makes and fills them (fastpath/kernel/maps.c); what is in
- * them is described in bpf/abi/policy.h. Every program that includes this defines the maps; user
- * space has to give all of them the same ones.
+ * bpf/policy/verdict.h needs. User space makes and fills the maps (fastpath/kernel/maps.c); what is
+ * in them is described in bpf/abi/policy.h. Every program that includes this defines the maps; user
+ * space has to give all programs the same ones.
  */
 #ifndef SLUICE_BPF_MAPS_H
 #define SLUICE_BPF_MAPS_H
@@ -74,7 +74,7 @@ struct {
 	__array(values, struct buckets);
 } policy_filters SEC(".maps");
 
-/* What was said at run time; a generation of which nothing was said has no table. */
+/* Entries made at run time; a generation that has none has no table. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, POLICY_GENERATIONS);

@@ -2,8 +2,8 @@
 // The verdict program: runs on every skb that arrives at a socket of the map. On a client's
 // first flight it gives the verdict; what follows is user space's to judge until nothing is left
 // to judge, and from there on the program decides whether the kernel carries the bytes to the
-// peer or user space does. Why each condition stands where it stands is told in ARCHITECTURE.md,
-// "Who owns a verdict" and "The hand-over".
+// peer or user space does. ARCHITECTURE.md, "Who owns a verdict" and "The hand-over", says why each
+// condition stands where it stands.
 
 #include <linux/bpf.h>
 
@@ -72,7 +72,7 @@ static void count(__u32 what)
 /*
  * ---- the parsers ----
  * Global functions: the verifier walks each once and by itself, not once for every way its
- * callers may have come. So they take and give nothing but the scratch and numbers.
+ * callers may have come. So they take and return nothing but the scratch and numbers.
  */
 
 __noinline int parse_hello(struct scratch *s)
@@ -122,8 +122,8 @@ enum act {
 };
 
 /*
- * The one place where the program hands the verdict on. It is the program's only in FLOW_NEW; user
- * space may have taken it over meanwhile, and then what was found here is void.
+ * The one place where the program hands the verdict on. The verdict is the program's only in
+ * FLOW_NEW; user space may have taken it over meanwhile, and then what was found here is void.
  */
 static int become(struct flow *f, __u32 state)
 {
@@ -189,25 +189,25 @@ static int verdict(struct flow *f, struct scratch *s, __u32 proto)
 	if (proto == PROTO_TLS && s->max_version < head->min_version)
 		return deny(f, head, REASON_TLS_VERSION, 0);
 	word = ask_rules(s, generation, group & 0xffff, f->u[SIDE_CLIENT].port);
-	if (word == VERDICT_REPORT) /* user space lets it through, and says so */
+	if (word == VERDICT_REPORT) /* user space lets it through, and reports it */
 		return look(f);
 	return word == VERDICT_ALLOW ? allow(f, s) : deny(f, head, REASON_POLICY, s->rule);
 }
 
-/* A whole hello in one record. What comes behind it is user space's to judge. */
+/* A whole hello in one record. What follows it is user space's to judge. */
 static int first_hello(struct flow *f, struct scratch *s)
 {
 	return parse_hello(s) == PARSE_OK ? verdict(f, s, PROTO_TLS) : look(f);
 }
 
 /*
- * A whole request head. Its body, and what comes behind that, is user space's to judge. A body in
- * chunks, another protocol and HEAD, whose answer has no body, are told there from the head.
+ * A whole request head. Its body, and what follows that, is user space's to judge. A body in
+ * chunks, another protocol and HEAD, whose answer has no body, are recognised there from the head.
  */
 static int first_request(struct flow *f, struct scratch *s)
 {
 	if (parse_head(s) != PARSE_OK || s->chunked || s->upgrade || s->head ||
-	    (s->port && s->port != f->u[SIDE_CLIENT].port)) /* a port that is not where it goes */
+	    (s->port && s->port != f->u[SIDE_CLIENT].port)) /* not the port that it goes to */
 		return look(f);
 	f->v.body_len = s->body_len;
 	return verdict(f, s, PROTO_HTTP);
@@ -318,7 +318,7 @@ static void tell(struct flow *f, __u32 flow, __u32 side)
 }
 
 /*
- * An event when passing starts (user space owes nothing), and for everything user space must
+ * Sends an event when passing starts (user space owes nothing), and for everything user space must
  * judge, which it may hold back without forwarding. Both sides write their counter, then
  * read the other's, with a full barrier between; so one of the two sees that there is work.
  */
@@ -332,7 +332,7 @@ static int pass_up(struct flow *f, __u32 flow, __u32 side, __u32 len, int act)
 	return SK_PASS;
 }
 
-/* Loud, and seen by user space before anything else of this flow. */
+/* Always sends an event; user space sees `broken` before anything else of this flow. */
 static int give_up(struct flow *f, __u32 flow, __u32 side)
 {
 	WRITE_ONCE(f->k[side].broken, 1);
@@ -370,12 +370,12 @@ static long cut_some(__u32 i, void *ctx)
 
 /*
  * A retransmission may begin with bytes that came before. TCP queues it as it is, and recv()
- * knows to skip them; a verdict program is given them a second time. Cuts them off. 0, or -1: it
- * could not, and the connection cannot go on.
+ * skips those bytes; a verdict program is given them a second time. Cuts them off. 0, or -1: that
+ * failed, and the connection cannot go on.
  */
 static int cut_overlap(struct __sk_buff *skb, struct flow_kern *k, struct tcp_sock *tp)
 {
-	__u32 seq = skb->cb[0]; /* as struct tcp_skb_cb begins */
+	__u32 seq = skb->cb[0]; /* struct tcp_skb_cb begins with it */
 	struct cut c = { .skb = skb };
 
 	if (!k->begun) {

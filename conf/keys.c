@@ -87,7 +87,8 @@ static int set_output(struct conf_reader *r, const struct key *k, void *field, c
 	return set_text(r, k, field, value);
 }
 
-/* Beside a path: words, and syslog: with the socket of a syslog daemon of one's own. */
+/* What may stand in place of a path: some words, and "syslog:" with the socket of another syslog
+   daemon. */
 static bool is_log_word(const char *value)
 {
 	return strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0 ||
@@ -152,7 +153,7 @@ static int set_version(struct conf_reader *r, const struct key *k, void *field, 
 	return err;
 }
 
-/* There is one mode as yet; the key keeps its place for others. */
+/* There is only one mode so far; the key keeps a place for others. */
 static int set_mode(struct conf_reader *r, const struct key *k, void *field, const char *value)
 {
 	int word;
@@ -215,7 +216,7 @@ static int set_duration(struct conf_reader *r, const struct key *k, void *field,
 static int read_page(const char *path, char **out)
 {
 	AUTO_FREE char *text = malloc(PAGE_MAX + 1);
-	struct lines l; /* for its way of opening */
+	struct lines l; /* only for how it opens files */
 	size_t n = 0;
 	int err = text ? lines_open(&l, path, true) : -ENOMEM;
 

@@ -39,7 +39,7 @@ struct key {
 	int (*set)(struct conf_reader *r, const struct key *k, void *field, const char *value);
 	size_t field;	    /* offset */
 	const char *preset; /* the default, as it would stand in the file; NULL: there is none */
-	const struct word *words; /* what may be said */
+	const struct word *words; /* the words that it may be set to */
 	unsigned min, max;
 	bool list;  /* may be repeated, to add to it */
 	bool empty; /* may be empty */
@@ -51,9 +51,10 @@ extern const struct key conf_keys[KEY_COUNT];
 
 /* Sets the presets of a section, but for late ones. 0, or an error after conf_fail(). */
 int keys_defaults(struct conf_reader *r, unsigned section, void *base);
-/* A [metrics] section has ended: where it listens if it does not say. 0, or an error likewise. */
+/* At the end of a [metrics] section: sets where it listens, if no key does. 0, or an error
+   likewise. */
 int keys_default_metrics(struct conf_reader *r);
-/* The page behind deny_page if no key named one. 0, or an error after conf_fail(). */
+/* Sets the deny page if no key named one. 0, or an error after conf_fail(). */
 int keys_default_page(struct conf_reader *r);
 
 #endif

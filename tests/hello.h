@@ -2,9 +2,9 @@
 /*
  * Bytes of TLS made by hand, without cryptography: a ClientHello as clients send it, and the
  * heads of records. For unit tests and for programs of tests/net and tests/bench that only want to
- * look like TLS. Two others write hellos for other reasons: tests/unit/sample.h draws each length
- * and each byte at random, to be wrong now and then, and real ones are those of OpenSSL, by its
- * own library. tests/net/attack.c shapes its hellos with the writer below.
+ * look like TLS. Hellos for other purposes come from two other places: tests/unit/sample.h draws
+ * each length and each byte at random, to be wrong now and then, and OpenSSL's own library makes
+ * real ones. tests/net/attack.c shapes its hellos with the writer below.
  */
 #ifndef SLUICE_TESTS_HELLO_H
 #define SLUICE_TESTS_HELLO_H
@@ -23,7 +23,7 @@ enum {
 	HELLO_RANDOM = 11, /* where the client's random begins */
 };
 
-/* Writes on and on; the caller knows that there is room. */
+/* Writes one thing after the other; the caller makes sure that there is room. */
 struct writer {
 	uint8_t *at;
 };

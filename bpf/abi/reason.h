@@ -7,8 +7,8 @@
 #define SLUICE_BPF_ABI_REASON_H
 
 /*
- * X(REASON_ what, the one word of the access log, the counters and the deny page). The number is an
- * index of the counters. A new one goes to the end.
+ * X(name behind REASON_, the one word of the access log, the counters and the deny page). The
+ * number is an index of the counters. A new reason goes to the end.
  */
 #define REASONS(X)                                                                                 \
 	X(OK, "ok")                                                                                \

@@ -36,7 +36,7 @@ static int fill(int fd, const struct bucket *at, uint32_t n)
 	return 0;
 }
 
-/* Every bucket, as the kernel gives it back. -EBADMSG: it is not what was read. */
+/* Compares every bucket, as the kernel gives it back. -EBADMSG: one is not what was read. */
 static int compare(int fd, const struct bucket *at, uint32_t n)
 {
 	AUTO_FREE struct bucket *got = malloc(BATCH * sizeof(*got));
@@ -173,7 +173,7 @@ static int compare_scalars(struct fastpath *fp, uint32_t slot, const struct poli
 		       0;
 }
 
-/* What the program itself says of a name, through its own maps: as sluice_ask() answers. */
+/* What the program itself answers for a name, from its own maps; in the form of sluice_ask(). */
 static int ask_program(struct fastpath *fp, uint32_t slot, uint32_t group, const char *name,
 		       uint16_t port, uint32_t *answer)
 {
@@ -216,7 +216,8 @@ static uint32_t expected(const struct policy *p, uint32_t group, const char *nam
 	return v.rule << 2 | word;
 }
 
-/* A name as written, and one below it; as a client of `all`, and as one of the last group. */
+/* Asks for a name as written, and for one below it; each as a client of `all`, and as one of the
+   last group. */
 static int check_name(struct fastpath *fp, uint32_t slot, const struct policy *p, const char *name)
 {
 	uint32_t last = (uint32_t)policy_conf(p)->n_groups - 1, answer = 0;
@@ -235,7 +236,7 @@ static int check_name(struct fastpath *fp, uint32_t slot, const struct policy *p
 	return err;
 }
 
-/* Names of every rule, evenly, and one that no list has. */
+/* Asks for names of every rule, evenly, and for one that no list has. */
 static int check_samples(struct fastpath *fp, uint32_t slot, const struct policy *p)
 {
 	const struct conf *c = policy_conf(p);
@@ -300,7 +301,7 @@ int fastpath_switch(struct fastpath *fp, const struct policy *p, char *why, size
 	fp->generation = slot;
 	/* A program run that read the old number must be over before its maps go: it would find
 	   nothing there, and leave the client to user space. If the kernel cannot tell us (with
-	   nohz_full it does not), they stay until the next load. */
+	   nohz_full it does not), the maps stay until the next load. */
 	if (old < POLICY_GENERATIONS && syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
 		drop_slot(fp, old);
 	return 0;

@@ -33,8 +33,8 @@ static bool has_left(const struct fastpath *fp, uint32_t flow)
 	return true;
 }
 
-/* All events that the program has written about it until it left are in the ring, before the next
-   one's position. */
+/* All events that the program wrote about the flow until it left the map are in the ring, before
+   the position of the next event. */
 static void rest(struct fastpath *fp, unsigned worker, uint32_t flow)
 {
 	if (has_left(fp, flow))

@@ -50,10 +50,10 @@ struct net {
 	uint32_t rule; /* index */
 };
 
-/* What is large, and shared by all that differ only in what was said at run time. */
+/* All that is large, shared by policies that differ only in entries made at run time. */
 struct compiled {
 	struct conf *conf; /* owned */
-	bool conf_kept;	   /* no: the caller of policy_keep_conf() frees it */
+	bool conf_kept;	   /* not any more: the caller of policy_keep_conf() frees it */
 	struct policy_head head;
 	struct tables tables;
 	struct prefix_table groups; /* value: group */
@@ -117,7 +117,7 @@ static int build_nets(struct compiled *p, const struct conf *c)
 	return 0;
 }
 
-/* Two names with one hash would be one name to the kernel: another key parts them. */
+/* Two names with one hash would be one name to the kernel: another key separates them. */
 static int build_names(struct compiled *p, const struct conf *c)
 {
 	uint64_t key[2];
@@ -133,7 +133,7 @@ static int build_names(struct compiled *p, const struct conf *c)
 	return err;
 }
 
-/* One for the default, one a rule, one for what was said at run time. */
+/* One for the default, one for each rule, one for entries made at run time. */
 static int build_hits(struct compiled *p, const struct conf *c)
 {
 	p->hits = calloc(c->n_rules + 2, sizeof(*p->hits));
@@ -195,7 +195,7 @@ static int compile(struct compiled *c, const struct conf *conf)
 	return 0;
 }
 
-/* A policy with nothing said at run time; takes the reference to c over, or NULL. */
+/* A policy without entries made at run time, which takes the reference to c over; or NULL. */
 static struct policy *new_policy(struct compiled *c)
 {
 	struct policy *p = calloc(1, sizeof(*p));
@@ -255,9 +255,9 @@ void policy_unref(struct policy *p)
 		free_policy(p);
 }
 
-/* ---- what was said at run time ---- */
+/* ---- entries made at run time ---- */
 
-/* The word that holds where two entries of the same text speak. */
+/* The verdict of two entries that have the same text. */
 static uint32_t stronger(uint32_t a, uint32_t b)
 {
 	return a == VERDICT_DENY || b == VERDICT_NONE ? a : b;
@@ -270,7 +270,8 @@ static int pass_of(const struct policy_change *c)
 	return c->kind != NAME_HOST ? PASS_TREES : c->deny ? PASS_DENIED_HOSTS : PASS_HOSTS;
 }
 
-/* The exact name before the tree: an entry for it alone replaces what the tree says of it. */
+/* The exact name goes before the tree: an entry for the name alone replaces what the tree says of
+   that name. */
 static int add_change(struct table *t, const uint64_t key[2], const struct policy_change *c)
 {
 	uint32_t word = c->deny ? VERDICT_DENY : VERDICT_ALLOW;
@@ -366,7 +367,7 @@ static struct policy_verdict judge_name(const struct policy *p, uint32_t group, 
 	};
 	struct policy_verdict v = { .rule = 0 };
 
-	/* no name, or one longer than a name can be: whoever asks has not normalised it */
+	/* no name, or one longer than a name can be: the caller has not normalised it */
 	if (len == 0 || len > NAME_MAX_LEN || group >= p->c->conf->n_groups)
 		return v;
 	verdict_name(&w, &p->c->head);
@@ -398,7 +399,7 @@ static bool is_trial(const struct policy *p, const struct net *net)
 	return net->net->deny && !p->c->conf->rules[net->rule].enforce;
 }
 
-/* Of the rules for one network, the one that decides; NULL: none speaks of group and port. */
+/* Of the rules for one network, the one that decides; NULL: none covers group and port. */
 static const struct net *best_net(const struct policy *p, const struct prefix *at, size_t n,
 				  uint32_t group, uint16_t port, bool trials)
 {
@@ -439,7 +440,7 @@ static const struct net *find_net(const struct policy *p, uint32_t group, const 
 	return NULL;
 }
 
-/* As for names: a deny on trial is told where the others allow, and is nothing where they do not.
+/* As for names: a deny on trial is reported where the others allow, and ignored where they do not.
  */
 static const struct net *deciding_net(const struct policy *p, uint32_t group,
 				      const uint8_t addr[16], uint16_t port)
@@ -552,7 +553,7 @@ int policy_inherit_hits(struct policy *p, const struct policy *old)
 	return 0;
 }
 
-/* How specific an entry is for a name: 0 if it does not speak of it. */
+/* How specific an entry is for a name: 0 if it does not cover the name. */
 static size_t match(const char *text, unsigned kind, const char *name, size_t len)
 {
 	size_t n = strlen(text);
@@ -564,8 +565,8 @@ static size_t match(const char *text, unsigned kind, const char *name, size_t le
 	return kind == NAME_HOST ? 0 : 2 * n;
 }
 
-/* The most specific entry of the deciding rule is the one that decided: had a more specific
-   one spoken, it would have been asked last. */
+/* The most specific entry of the deciding rule is the one that decided: if a more specific one
+   applied, that would have been asked last. */
 static const struct conf_name *find_entry(const struct policy *p, struct policy_verdict v,
 					  const uint8_t *name, size_t len)
 {
@@ -587,7 +588,7 @@ static const struct conf_name *find_entry(const struct policy *p, struct policy_
 	return best;
 }
 
-/* There is one: it decided. */
+/* Always finds one: an entry decided. */
 static const struct policy_change *find_change(const struct policy *p, bool allow,
 					       const uint8_t *name, size_t len)
 {

@@ -6,13 +6,13 @@
  * maps.
  *
  * How it is compiled. Every name has two sets of rules, `here` (the name itself) and `below`
- * (names under it). A set is the list of (rule, allow or deny, exactness) that speak there;
+ * (names under it). A set is the list of (rule, allow or deny, exactness) that apply there;
  * equal lists share one number, so there are few sets however many names. A table then says
  * for each (set, group, port class) which rule decides:
  *   - the name itself: NAME_HOST entries before NAME_TREE entries (more specific);
  *   - a rule for a named group before one for all; at the same, deny before allow;
- *   - a deny on trial (enforce = no) changes nothing of that: it is in the row only where the other
- *     rules of the set allow, or say nothing;
+ *   - a deny on trial (enforce = no) does not change that: it is in the row only where the other
+ *     rules of the set allow, or do not apply;
  *   - VERDICT_NONE where no rule of the set covers that group and port.
  * Ports that all rules treat alike form a class; class 0 is "not named in this set". A set has
  * a row for a named group only if one of its rules names that group, and then for every class
@@ -38,10 +38,10 @@ struct table;
 struct filter;
 
 struct policy_verdict {
-	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: said at run time */
+	uint32_t rule; /* for policy_rule_name(); 0: default, RULE_RUNTIME: a run-time entry */
 	bool allow;
 	bool report; /* its rule has enforce = no and would deny what the others allow: to be let
-			  through and told */
+			  through and reported */
 };
 
 /* An entry made at run time (sluicectl allow, deny). Goes before everything in the file. */
@@ -54,20 +54,21 @@ struct policy_change {
 };
 
 /*
- * The same policy with these entries of run time in place of those it had; what is large is shared.
- * Among them the most specific decides, at equal specificity deny beats allow. They are for every
- * client and port. NULL: no memory, or more than CHANGES_MAX names (*err is -ENOMEM or -E2BIG).
+ * The same policy with these entries made at run time in place of those it had; all that is large
+ * is shared. Among these entries the most specific decides; at equal specificity deny beats allow.
+ * They are for every client and port. NULL: no memory, or more than CHANGES_MAX names (*err is
+ * -ENOMEM or -E2BIG).
  */
 struct policy *policy_with_changes(const struct policy *p, const struct policy_change *at, size_t n,
 				   int *err);
 const struct policy_change *policy_changes(const struct policy *p, size_t *n);
 
-/* Takes conf over on success and frees it with the policy. NULL and a line in err if it cannot
-   be built; conf is the caller's still. */
+/* Takes conf over on success and frees it with the policy. NULL and a line in err if the policy
+   cannot be built; conf is then still the caller's. */
 struct policy *policy_new(struct conf *conf, char *err, size_t err_len);
 const struct conf *policy_conf(const struct policy *p);
-/* policy_conf() for the caller to keep: it outlives the policy, without its rules then, and is to
-   be freed by conf_free() after the last reference to p and what was made of p. */
+/* policy_conf() for the caller to keep: it outlives the policy, but without its rules, and is to be
+   freed by conf_free() after the last reference to p and to policies made of p. */
 struct conf *policy_keep_conf(struct policy *p);
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p); /* NULL is fine */
@@ -89,12 +90,13 @@ const char *policy_rule_name(const struct policy *p, uint32_t rule);
 size_t policy_rules(const struct policy *p); /* how many rules there are */
 
 /* How often a rule has decided: 0 is the default, 1 and up are the rules in the order of the file,
-   RULE_RUNTIME is what was said at run time. Counted by whoever applies a verdict, from any thread;
-   a number that is no rule's counts nothing. Policies that differ only in changes share them. */
+   RULE_RUNTIME is for entries made at run time. The caller that applies a verdict counts, from any
+   thread; a number that is no rule's is ignored. Policies that differ only in changes share the
+   counts. */
 uint64_t policy_hits(const struct policy *p, uint32_t rule);
 void policy_hit(struct policy *p, uint32_t rule, uint64_t times);
-/* Those of the policy before, which nobody counts in any more, by the names of rules. 0 or -ENOMEM:
-   they are not there then. */
+/* Adds old's hit counts to p, matching rules by name. Call it once nothing counts in old. 0, or
+   -ENOMEM: p starts from zero. */
 int policy_inherit_hits(struct policy *p, const struct policy *old);
 
 /* Where the entry that decided stands, for `explain`: "file:line", and the entry as written,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The control socket. A client goes through three steps, each bounded by one timer: its line
-// is read, the answer is written, and what it still says is thrown away until it hangs up (a
-// UNIX socket closed with unread bytes would take the answer back with ECONNRESET). Two steps
-// have no timer, since only the client and the verb know when they are over: waiting for an
-// answer, and a stream.
+// is read, the answer is written, and what it still sends is discarded until it hangs up (a UNIX
+// socket closed with unread bytes would take the answer back with ECONNRESET). Two steps have no
+// timer, since only the client and the verb know when they are over: waiting for an answer, and a
+// stream.
 #include "slowpath/control/control.h"
 
 #include <errno.h>
@@ -27,9 +27,9 @@
 #define SOCKET_MODE 0660
 #define BACKLOG 16
 
-#define IDLE_READS 8 /* of CONTROL_LINE bytes: who says more while it waits is cut off */
-#define STREAM_BATCH (64 * 1024) /* a stream's buffer is not filled further before it is tried */
-#define NOTE_LEN 80		 /* room that is kept in a stream for saying what was lost */
+#define IDLE_READS 8 /* of CONTROL_LINE bytes: a waiting client that sends more is cut off */
+#define STREAM_BATCH (64 * 1024) /* with more in a stream's buffer, writing is tried at once */
+#define NOTE_LEN 80		 /* room kept in a stream for the note of how many were lost */
 
 enum step { STEP_READ, STEP_WRITE, STEP_LINGER, STEP_WAIT, STEP_STREAM };
 
@@ -51,7 +51,7 @@ struct control_client {
 	struct evbuffer *answer;
 	control_gone gone; /* of a verb that waits or streams */
 	void *gone_arg;
-	uint64_t lost; /* events of a stream that did not fit, and it was not told of */
+	uint64_t lost; /* events of a stream that did not fit, not yet reported to the client */
 	bool json;
 	bool stalled; /* the stream's socket takes nothing now */
 	size_t len;
@@ -74,7 +74,7 @@ struct control {
 	ino_t ino;
 };
 
-/* The verb has nothing to do with it any more. */
+/* The verb has nothing to do with this client any more. */
 static void client_release(struct control_client *c)
 {
 	if (c->gone)
@@ -206,7 +206,7 @@ bool control_stream(struct control_call *call, control_gone gone, void *arg)
 	return client_keep(call, STEP_STREAM, CONTROL_STREAMS, gone, arg);
 }
 
-/* Edges: an end of its side is told once, and its hanging up once more. */
+/* By edges: the end of the client's sending side is seen once, and its hanging up once more. */
 static void client_rest(struct control_client *c, struct evbuffer *out)
 {
 	short what = c->step == STEP_STREAM ? EV_READ | EV_WRITE : EV_READ;
@@ -297,8 +297,8 @@ static void client_discard(struct control_client *c)
 		client_free(c);
 }
 
-/* What it says while it waits is nothing to us; false: it has hung up, or does not stop. One that
-   only ended its side (`nc -N`) still listens. */
+/* Discards what a waiting client sends. False if it hung up or keeps sending; one that only closed
+   its sending side (`nc -N`) still wants the answer. */
 static bool client_listens(struct control_client *c)
 {
 	char unread[CONTROL_LINE];
@@ -318,7 +318,7 @@ static bool client_listens(struct control_client *c)
 	return false;
 }
 
-/* How many were lost goes where they would have been. */
+/* Notes how many events were lost, where they would have been. */
 static void stream_note(struct control_client *c)
 {
 	if (c->lost == 0 || evbuffer_get_length(c->answer) + NOTE_LEN > CONTROL_STREAM_BYTES)
@@ -421,7 +421,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	if (client >= 0) {
 		client_new(control, client);
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-		event_del(control->accept); /* it would only be ready again at once */
+		event_del(control->accept); /* or it would be ready again at once */
 		evtimer_add(control->pause, &accept_pause);
 	}
 }
@@ -449,7 +449,7 @@ static int clear_path(const struct sockaddr_un *at)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* A full backlog (EAGAIN) is somebody, too. */
+	/* A full backlog (EAGAIN) means that somebody is there, too. */
 	if (connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0 || errno == EAGAIN)
 		return -EADDRINUSE;
 	if (errno != ECONNREFUSED)
@@ -457,8 +457,8 @@ static int clear_path(const struct sockaddr_un *at)
 	return unlink(at->sun_path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-/* The file is made with its mode: at no time is it open to all, and nothing is done to whatever may
-   have its name a moment later. */
+/* The file is made with its mode: so it is never open to all, and there is no later call by name,
+   which might reach another file. */
 static int bind_at(int fd, const struct sockaddr_un *at)
 {
 	mode_t mask = umask(0777 & ~SOCKET_MODE);
@@ -563,7 +563,7 @@ void control_write(struct control_client *c, const char *text, size_t len)
 	else if (waits == 0)
 		event_active(c->io, EV_WRITE, 0);
 	else if (waits > STREAM_BATCH && !c->stalled)
-		stream_flush(c); /* that it is broken is found again by the loop */
+		stream_flush(c); /* if it is broken, the loop finds that again */
 }
 
 void control_lost(struct control_client *c, uint64_t events)
@@ -573,7 +573,7 @@ void control_lost(struct control_client *c, uint64_t events)
 	event_active(c->io, EV_WRITE, 0);
 }
 
-/* Whoever waits for an answer is told why there is none, and a stream has its last words, if it can
+/* Tells a waiting client why there is no answer, and writes what is left of a stream, if that can
    be done at once. */
 static void say_goodbye(struct control_client *c)
 {

@@ -10,7 +10,7 @@
  * A verb may answer later, or go on answering: CONTROL_KEPT of the clients may wait or stream,
  * and CONTROL_STREAMS of these may stream, so that the others are always served. Such a client has
  * no deadline. A stream has a buffer of CONTROL_STREAM_BYTES; what finds no room there is
- * dropped, and the client told how many events it lost as soon as it reads on.
+ * dropped, and as soon as the client reads on, it is told how many events it has lost.
  *
  * All of it belongs to the thread of the event base.
  */
@@ -58,23 +58,23 @@ typedef void (*control_gone)(void *arg);
 
 /*
  * For a handler that will return CONTROL_LATER or CONTROL_STREAM. gone must not be NULL. false: too
- * many do so already, and a line in call->out says it: return CONTROL_ERROR then.
+ * many clients wait or stream already, and call->out has a line that says so: return CONTROL_ERROR.
  */
 bool control_wait(struct control_call *call, control_gone gone, void *arg);
 bool control_stream(struct control_call *call, control_gone gone, void *arg);
 
-/* The answer to one that waits; text as the handler would leave it in `out`. The client is not the
-   caller's any more. Not from within the handler. */
+/* Answers a client that waits; text is what the handler would leave in `out`. The client is not the
+   caller's any more. Not to be called from within the handler. */
 void control_finish(struct control_client *client, bool ok, const char *text);
 
-/* One event of a stream, with its newline, or nothing of it. Never waits, never ends the client.
-   Not from within the handler. */
+/* Writes one event of a stream, with its newline, or nothing of it. Never waits, never ends the
+   client. Not to be called from within the handler. */
 void control_write(struct control_client *client, const char *text, size_t len);
-/* So many more were lost on their way here. */
+/* Adds to the count of lost events those that were lost on their way here. */
 void control_lost(struct control_client *client, uint64_t events);
 
-/* Within the handler: the client's socket, to ask and to send ahead of the answer; never to close.
- */
+/* The client's socket, for use within the handler: to ask about the client and to send ahead of the
+   answer, never to close. */
 int control_socket(const struct control_client *client);
 
 /* 0 or -errno. A stale socket file is replaced, a live one (another daemon) is -EADDRINUSE. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What may be asked over the control socket, as data. The daemon takes the check of the words and
- * the function from here, sluicectl its help; tests hold the manual and the completion to it.
+ * What may be asked over the control socket, as data. The daemon uses it to check the words and to
+ * find the function, sluicectl for its help; tests hold the manual and the completion to it.
  */
 #ifndef SLUICE_SLOWPATH_CONTROL_VERB_TABLE_H
 #define SLUICE_SLOWPATH_CONTROL_VERB_TABLE_H
@@ -12,15 +12,15 @@
 
 enum {
 	VERB_PATIENCE_S = 60, /* without a byte of the answer */
-	VERB_CHANGE_S = 600,  /* the same for what reads every list, or waits behind that */
+	VERB_CHANGE_S = 600,  /* the same for what reads every list, or waits for such a verb */
 	VERB_ENDLESS = 0,     /* a stream */
 };
 
 /*
- * X(function, name, arguments, least, most, patience, help). function: of slowpath/daemon, which
- * alone makes use of that column, so that a verb without one does not compile there. arguments:
- * as the manual has them, behind a space. least, most: words behind the verb. help: NULL for what
- * `sluiced -r` says to the daemon it replaces, and sluicectl does not offer.
+ * X(function, name, arguments, least, most, patience, help). function: in slowpath/daemon, which
+ * alone uses that column, so that a verb without a function does not compile there. arguments: as
+ * the manual has them, after a space. least, most: words after the verb. help: NULL for what
+ * `sluiced -r` sends to the daemon it replaces, and sluicectl does not offer.
  */
 /* clang-format off */
 #define VERBS(X)                                                                                   \

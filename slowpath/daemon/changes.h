@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is said at run time: sluicectl allow, deny, revoke. Main thread. */
+/* Entries made at run time: sluicectl allow, deny, revoke. Main thread. */
 #ifndef SLUICE_SLOWPATH_DAEMON_CHANGES_H
 #define SLUICE_SLOWPATH_DAEMON_CHANGES_H
 

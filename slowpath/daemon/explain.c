@@ -26,7 +26,7 @@ static bool parse_port(char *name, uint16_t *port)
 	return true;
 }
 
-/* As a client would say it, or an IPv6 address without brackets. */
+/* An address as a client would send it, or an IPv6 address without brackets. */
 static bool parse_literal(const char *name, struct subject *out)
 {
 	struct subject about = verdict_subject(name, strlen(name));
@@ -50,7 +50,7 @@ static bool parse_name(char *name, struct subject *out)
 	rd_init(&in, (const uint8_t *)name, (uint32_t)strlen(name));
 	if (name_normalise(in, normal, &len, &numeric) != PARSE_OK || numeric)
 		return false;
-	memcpy(name, normal, len); /* it is never longer than what it was made of */
+	memcpy(name, normal, len); /* never longer than the text it was made of */
 	name[len] = '\0';
 	*out = subject_name(name, len);
 	return true;

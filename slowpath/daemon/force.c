@@ -7,7 +7,7 @@
 #include "slowpath/daemon/notify.h"
 #include "slowpath/daemon/server.h"
 
-/* It is in force in the kernel already. */
+/* Puts p in force in every worker; in the kernel it is already. */
 static void give_to_all(struct daemon *d, struct policy *p)
 {
 	for (unsigned i = 0; i < d->n_workers; i++)

@@ -6,7 +6,7 @@
  *   "handover 1"     gets a "+" with each piece of the listening sockets (SCM_RIGHTS), and then
  *                    the answer of any verb: "ok\nhandover 1 COUNT\n". Nothing has changed for
  *                    the running one.
- *   "handed-over 1"  is said when the new one accepts: the running one ends as after SIGTERM.
+ *   "handed-over 1"  is sent when the new one accepts: the running one ends as after SIGTERM.
  *
  * The 1 is the version of this protocol. A daemon that does not speak it refuses, and nothing has
  * happened. Only root and the daemon's own user get an answer.

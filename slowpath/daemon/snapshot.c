@@ -13,8 +13,8 @@
 #include "slowpath/daemon/server.h"
 #include "slowpath/report/exposition.h"
 
-/* A worker whose loop has ended takes no calls, and its counters are nobody else's any more: they
-   still count, or totals would shrink while the daemon drains. */
+/* A worker whose loop has ended takes no calls, and no other thread uses its counters any more: so
+   they are added from here, or totals would shrink while the daemon drains. */
 static void add_worker(struct worker *w, struct stats *s)
 {
 	unsigned before = s->workers;
@@ -120,7 +120,7 @@ void snapshot_metrics(void *arg, struct evbuffer *out)
 
 	x.n_rules = snapshot_rules(d, &x.rules);
 	if (!x.rules)
-		return; /* nothing is written: an error, and not half of it */
+		return; /* nothing is written: an error rather than half of the metrics */
 	snapshot_status(d, &x.status);
 	snapshot_stats(d, &x.stats);
 	policy_changes(d->policy, &n);

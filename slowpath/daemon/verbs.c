@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What sluicectl may ask of the daemon, one function a verb. Which there are says
-// slowpath/control/verb_table.h; their text and JSON are report.c's.
+// What sluicectl may ask of the daemon, one function a verb. slowpath/control/verb_table.h lists
+// the verbs; report.c writes their text and JSON.
 #include "slowpath/daemon/verbs.h"
 
 #include <errno.h>
@@ -129,7 +129,7 @@ static enum control_result verb_explain(struct daemon *d, struct control_call *c
 	return CONTROL_OK;
 }
 
-/* Says why not, or has the process id of who asks. */
+/* false: call->out says why not. true: *pid is the process that asks. */
 static bool may_take_over(const struct daemon *d, struct control_call *call, int *pid)
 {
 	const char *no = handover_refusal(control_socket(call->client), call->argv[1], pid);
@@ -171,7 +171,7 @@ static enum control_result verb_handed_over(struct daemon *d, struct control_cal
 		return CONTROL_ERROR;
 	log_info("process %d has taken over", pid);
 	d->handed_over = true;
-	metrics_close(TAKE(d->metrics)); /* it answers in our place */
+	metrics_close(TAKE(d->metrics)); /* the new process answers in our place */
 	daemon_drain(d);
 	return CONTROL_OK;
 }

@@ -17,8 +17,8 @@ void account_bytes(const struct conn *c, uint64_t all[SIDE_COUNT], uint64_t kern
 	}
 }
 
-/* "kernel": it gave the verdict and user space carried no more than the first flight. "user": it
-   had no part in it. */
+/* "kernel": the kernel gave the verdict, and user space carried no more than the first flight.
+   "user": the kernel had no part in it. */
 static const char *path_word(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT], first = 0;
@@ -34,7 +34,7 @@ static const char *path_word(const struct conn *c)
 		       "mixed";
 }
 
-/* What is known of it by now, as the access log has it. */
+/* What is known of the connection by now, as the access log shows it. */
 static struct access_entry describe(const struct conn *c)
 {
 	uint64_t all[SIDE_COUNT], kernel[SIDE_COUNT];
@@ -62,7 +62,7 @@ static struct access_entry describe(const struct conn *c)
 	return e;
 }
 
-/* A destination that failed has denied nobody anything. */
+/* A destination that failed is not a denial. */
 static void count_denial(const struct conn *c, const struct access_entry *e)
 {
 	char asked[ADDRESS_TEXT];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What became of a connection, for those who look: access log, tail, flows, counters. Reads it
- * only. */
+/* What became of a connection, for the access log, `sluicectl tail` and `flows`, and the counters.
+ * Only reads the connection. */
 #ifndef SLUICE_SLOWPATH_PROXY_ACCOUNT_H
 #define SLUICE_SLOWPATH_PROXY_ACCOUNT_H
 
@@ -12,11 +12,12 @@ void account_info(const struct conn *c, struct flow_info *out);
 /* Adds an open connection to the sum. */
 void account_add_open(const struct conn *c, struct stats *sum);
 
-/* Tells whoever follows that it is open. */
+/* Tells the clients of `sluicectl tail` that the connection is open. */
 void account_open(const struct conn *c);
-/* Its line in the access log, the count of denials, and whoever follows. Once. */
+/* Writes the connection's line in the access log, counts it if it was denied, and tells the clients
+ * of `sluicectl tail`. To be called once. */
 void account_log(const struct conn *c);
-/* It has ended: into the counters of its place. */
+/* Adds a connection that has ended to the counters of its place. */
 void account_end(const struct conn *c);
 
 #endif

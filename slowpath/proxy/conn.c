@@ -32,7 +32,7 @@ static const struct conf *conf(const struct conn *c)
 	return policy_conf(c->place->policy);
 }
 
-/* By name: the number means something else after a reload. */
+/* Kept by name: the number means something else after a reload. */
 static void set_rule(struct conn *c, uint32_t rule)
 {
 	snprintf(c->rule, sizeof(c->rule), "%s", policy_rule_name(c->place->policy, rule));
@@ -124,7 +124,7 @@ static const void *answer(struct conn *c, unsigned why, char **owned, size_t *le
 	return *owned;
 }
 
-/* The client has LINGER_MS to take what it was told. */
+/* The client has LINGER_MS to take what was sent to it. */
 static void await_end(struct conn *c, unsigned why)
 {
 	shutdown(c->fd[SIDE_CLIENT], SHUT_WR);
@@ -137,7 +137,7 @@ static void await_end(struct conn *c, unsigned why)
 	set_timer(c, LINGER_MS);
 }
 
-/* Says the last words. */
+/* Sends the client its last words: the answer, or a reset. */
 static void say(struct conn *c, unsigned why)
 {
 	const void *bytes;
@@ -156,8 +156,8 @@ static void say(struct conn *c, unsigned why)
 		conn_close(c, why, true);
 }
 
-/* A denial of an open connection has its place now: says it and closes. The server's answer is
-   open: closes without a word. */
+/* Answers a denial of an open connection and closes. If an answer of the server's is incomplete,
+   closes without a word. */
 static void answer_late(struct conn *c)
 {
 	const struct lane *down = &c->lane[SIDE_UPSTREAM];
@@ -166,7 +166,7 @@ static void answer_late(struct conn *c)
 		say(c, c->why_late);
 		return;
 	}
-	if (!down->eof || down->len || down->in_pipe) { /* cut off: not an end that looks whole */
+	if (!down->eof || down->len || down->in_pipe) { /* cut off: it must not look complete */
 		conn_close(c, c->why_late, true);
 		return;
 	}
@@ -175,8 +175,8 @@ static void answer_late(struct conn *c)
 }
 
 /*
- * On an open connection nothing is said here. What was allowed goes up, its answers come down, and
- * only where none of them is open something of ours may follow: pump() finds the place.
+ * An open connection is not answered here. What was allowed goes up, its answers come down, and
+ * only where none of them is incomplete may something of ours follow: pump() finds the place.
  */
 static void deny_open(struct conn *c, unsigned why)
 {
@@ -190,8 +190,8 @@ static void deny_open(struct conn *c, unsigned why)
 	pump_retry(c);
 }
 
-/* As long as the server goes on answering what was allowed, it is waited for; then it is told that
-   nothing more comes, and waited for once more. */
+/* Waits as long as the server goes on answering what was allowed; then sends it a FIN, since
+   nothing more comes, and waits once more. */
 static void on_late_look(struct conn *c)
 {
 	uint64_t now = c->lane[SIDE_UPSTREAM].written;
@@ -251,7 +251,7 @@ static void start_carrying(struct conn *c)
 		carry(c, SIDE_UPSTREAM);
 }
 
-/* A connection to the next address is under way, and watched; else it has failed. */
+/* Begins to connect to the next address, and watches the socket; if none is left, denies. */
 static void connect_next(struct conn *c, unsigned last_failure)
 {
 	int fd;
@@ -422,7 +422,7 @@ static void judged_name(struct conn *c)
 	find_destination(c);
 }
 
-/* Let through unjudged, to where the client wanted. */
+/* Let through unjudged, to where the client wanted to go. */
 static void pass_unjudged(struct conn *c)
 {
 	c->judge->state = JUDGE_OPAQUE;
@@ -471,9 +471,9 @@ static void judged_bad_again(struct conn *c)
 /* ---- who owns the verdict ---- */
 
 /*
- * The one place where user space begins to judge; the caller sets the judge up. It must own the
- * verdict: without the kernel path it always does, with it the record says so, which the program
- * changes or user space takes over.
+ * The one place where user space begins to judge; the caller sets the judge up. User space must own
+ * the verdict: without the kernel path it always does; with it, the record says so, once the
+ * program has handed the verdict on or user space has taken it over.
  */
 static bool begin_judging(struct conn *c)
 {
@@ -523,7 +523,7 @@ static void deny_as_kernel(struct conn *c)
 	conn_deny(c, c->rec->v.reason);
 }
 
-/* The client went before it had said enough. */
+/* The client went away before it had sent enough to be judged. */
 static void client_gone(struct conn *c)
 {
 	c->proto = c->judge->proto;
@@ -548,7 +548,7 @@ static void look_at_first(struct conn *c)
 		client_gone(c);
 }
 
-/* The program has said what it has to say: allowed, or denied. */
+/* Whether the program has given its verdict: allowed, or denied. */
 static bool kernel_has_judged(const struct conn *c)
 {
 	uint32_t state = c->in_map[SIDE_CLIENT] && !c->judge ? flow_state(c->rec) : FLOW_NEW;
@@ -557,9 +557,9 @@ static bool kernel_has_judged(const struct conn *c)
 }
 
 /*
- * May user space begin? The program has passed the flight up, or the socket has news that the
- * program has not: TCP tells of an end, of a failure and of urgent data before the program has run.
- * Then the verdict is taken over, unless the program is quicker.
+ * May user space begin to judge? Yes if the program has passed the flight up, or if the socket has
+ * news that the program has not: TCP reports an end, a failure and urgent data before the program
+ * has run. Then user space takes the verdict over, unless the program is quicker.
  */
 static bool is_ours_to_judge(struct conn *c)
 {
@@ -572,7 +572,7 @@ static bool is_ours_to_judge(struct conn *c)
 	return flow_state(c->rec) == FLOW_LOOK && c->rec->v.look_at == 0;
 }
 
-/* What is known by now? */
+/* Judges if that is user space's to do, or takes the kernel's verdict if there is one by now. */
 static void look_for_verdict(struct conn *c)
 {
 	if (!c->judge && is_ours_to_judge(c)) {
@@ -590,8 +590,9 @@ static void look_for_verdict(struct conn *c)
 
 /*
  * The flow is worth it, and nothing of it is left to judge: the upstream's socket goes into the map
- * too, and the kernel carries. Most connections say a few words and end: for those, two sockets in
- * the map cost more than they save. What was read from the upstream before counts as passed up.
+ * too, and the kernel carries. Most connections exchange a few words and end: for those, two
+ * sockets in the map cost more than they save. What was read from the upstream before counts as
+ * passed up.
  */
 static void promote(struct conn *c)
 {
@@ -612,8 +613,8 @@ static void promote(struct conn *c)
 }
 
 /*
- * A server that has said all it has to say and is sent more, a TLS client's close_notify for one,
- * answers with RST: that is an end like others. TCP says EPIPE of a reset behind a FIN.
+ * A server that has finished and is sent more, for example a TLS client's close_notify, answers
+ * with RST: that is an end like others. TCP reports a reset after a FIN as EPIPE.
  */
 static unsigned reset_reason(int error, bool after_fin)
 {
@@ -622,8 +623,8 @@ static unsigned reset_reason(int error, bool after_fin)
 	return after_fin || error == EPIPE ? REASON_OK : REASON_UPSTREAM_RESET;
 }
 
-/* The upstream has failed; after_fin: it had ended its stream. What came before that is the
-   client's, which has LINGER_MS to take it, then RST. false: gone. */
+/* The upstream has failed; after_fin: it had ended its stream. What came before that belongs to the
+   client, which has LINGER_MS to take it, and then gets an RST. false: c is gone. */
 static bool upstream_gone(struct conn *c, int error, bool after_fin)
 {
 	if (!c->dying) {
@@ -638,7 +639,7 @@ static bool upstream_gone(struct conn *c, int error, bool after_fin)
 	return false;
 }
 
-/* A socket failed while lane `side` was carried. false: gone. */
+/* A socket failed while lane `side` was carried. false: c is gone. */
 static bool carry_failed(struct conn *c, int side)
 {
 	bool after_fin;
@@ -647,7 +648,7 @@ static bool carry_failed(struct conn *c, int side)
 		conn_close(c, REASON_OK, true);
 		return false;
 	}
-	/* The upstream takes no more, but what it has said is the client's. */
+	/* The upstream takes no more, but what it has sent belongs to the client. */
 	after_fin = c->lane[SIDE_UPSTREAM].eof;
 	c->lane[SIDE_CLIENT].shut = true;
 	if (side == SIDE_UPSTREAM)
@@ -655,7 +656,7 @@ static bool carry_failed(struct conn *c, int side)
 	return upstream_gone(c, c->error, after_fin);
 }
 
-/* What the server has just said decides on what the client has said: that is judged before either
+/* What the server has just sent decides on what is held of the client's: judges that before either
    is carried on. */
 static void judge_held(struct conn *c)
 {
@@ -663,10 +664,10 @@ static void judge_held(struct conn *c)
 
 	while (!c->why_late && (word = pump_judge(c)) != PUMP_GOES_ON)
 		word == PUMP_NAMED ? judged_again(c) : judged_bad_again(c);
-	pump_retry(c); /* what was held back until now */
+	pump_retry(c); /* carries what was held back until now */
 }
 
-/* What follows from a word of pump(), but for those that are no end. */
+/* What follows from those words of pump() that mean an end. */
 static bool carry_ends(struct conn *c, int side, enum pump_word word)
 {
 	if (word == PUMP_FAILED)
@@ -680,8 +681,8 @@ static bool carry_ends(struct conn *c, int side, enum pump_word word)
 	return false;
 }
 
-/* Carries what can be carried from `side`, and does what that calls for. false: c is gone, or is on
-   its way. */
+/* Carries what can be carried from `side`, and does what follows from it. false: c is gone, or
+   about to go. */
 static bool carry(struct conn *c, int side)
 {
 	enum pump_word word;
@@ -698,7 +699,7 @@ static bool carry(struct conn *c, int side)
 		case PUMP_HEARD:
 			judge_held(c);
 			break;
-		case PUMP_SETTLE: /* and what came meanwhile */
+		case PUMP_SETTLE: /* then carry what came meanwhile */
 			promote(c);
 			return carry(c, SIDE_CLIENT) && carry(c, SIDE_UPSTREAM);
 		default:
@@ -729,7 +730,7 @@ static void client_open(struct conn *c, uint32_t events)
 	if (events & ~(uint32_t)EPOLLOUT && !carry(c, SIDE_CLIENT))
 		return;
 	if (events &
-	    EPOLLERR) /* what it said before could not be passed on, and nobody waits for it */
+	    EPOLLERR) /* what it sent before could not be passed on, and nobody waits for it */
 		conn_close(c, REASON_OK, true);
 }
 
@@ -759,7 +760,7 @@ static void upstream_open(struct conn *c, uint32_t events)
 {
 	int error = 0;
 
-	if (events & EPOLLERR && c->lane[SIDE_UPSTREAM].eof) /* else reading tells */
+	if (events & EPOLLERR && c->lane[SIDE_UPSTREAM].eof) /* else reading finds the error */
 		error = pump_socket_error(c, SIDE_UPSTREAM);
 	if (error) {
 		upstream_gone(c, error, true);
@@ -840,8 +841,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			on_idle_look(c);
 		return;
 	case CONN_ANSWER:
-		/* It has had its answer and still sends: unread bytes of a socket in the map do
-		   not make close() say so. */
+		/* The client has had its answer and still sends, so reset it: for a socket in the
+		   map, close() sends no RST because of unread bytes. */
 		conn_close(c, c->reason, true);
 		return;
 	case CONN_RESOLVE:
@@ -874,7 +875,7 @@ void conn_event(struct conn *c, int side)
 
 /* ---- no more time ---- */
 
-/* For news that the worker has not come to. false: c has ended, or has its answer. */
+/* A last look for news that the worker has not come to. false: c has ended, or has its answer. */
 static bool last_turn(struct conn *c)
 {
 	c->settled = true;
@@ -899,15 +900,15 @@ static uint32_t flow_group(const struct conn *c)
 	return FLOW_GROUP(policy_head(c->place->policy)->serial, c->group);
 }
 
-/* What the kernel has judged by now it has judged by the policy that ends: the number of a rule
-   means something else in the next. */
+/* What the kernel has judged by now was judged by the policy that ends, so take it now: the number
+   of a rule means something else in the next policy. */
 void conn_policy_ends(struct conn *c)
 {
 	if (c->state == CONN_HELLO && kernel_has_judged(c))
 		look_for_verdict(c);
 }
 
-/* reload_closes_denied: into an open stream no answer can be put. */
+/* For reload_closes_denied. An open stream is reset, since no answer can be put into it. */
 static void end_if_denied(struct conn *c)
 {
 	struct verdict_question q = question_of(c);
@@ -946,7 +947,7 @@ void conn_policy_changed(struct conn *c)
 		end_if_denied(c);
 }
 
-/* Puts the client's socket into the map; what has come already is judged before it returns. */
+/* Puts the client's socket into the map; what has already come is judged before this returns. */
 static void enter_kernel_path(struct conn *c)
 {
 	struct shared *s = c->place->shared;

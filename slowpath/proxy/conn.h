@@ -14,17 +14,17 @@ struct conn;
 struct place;
 struct poll_item;
 
-/* Takes the accepted socket over; may end it at once. */
+/* Takes over the accepted socket; may end the connection at once. */
 void conn_accept(struct place *p, int fd, const struct sockaddr *client);
-/* A socket of it has news: poll_fn for the place's poller. */
+/* The poll_fn of the place's poller: a socket of a connection has news. */
 void conn_poll(struct poll_item *item, uint32_t events);
 /* The kernel program has news of this connection. */
 void conn_event(struct conn *c, int side);
-/* No more time. What has come by now is passed on, and a stream that has ended ends as it did; one
-   that has not is reset. It may take a second call for a denial to be answered. */
+/* There is no more time. Passes on what has come by now; a stream that has ended ends in the same
+   way, one that has not is reset. A denial may be answered only at a second call. */
 void conn_stop(struct conn *c);
-/* The place will have another policy, and has it: the client's group is asked for again. Both may
-   end the connection. */
+/* To be called before the place gets another policy, and after it: the second looks up the client's
+   group again. Both may end the connection. */
 void conn_policy_ends(struct conn *c);
 void conn_policy_changed(struct conn *c);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The data of a connection. Seen by the files that make up its life and by nobody else: conn.c
- * steers and is the only one to close it, connector.c finds a way to the destination, pump.c
- * carries bytes, account.c reads what became of it.
+ * The data of a connection. Only the files that make up its life see it: conn.c steers and is the
+ * only one to close it, connector.c finds a way to the destination, pump.c carries bytes, account.c
+ * reads what became of it.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_CONNECTION_H
 #define SLUICE_SLOWPATH_PROXY_CONNECTION_H
@@ -24,7 +24,7 @@ enum conn_state {
 	CONN_RESOLVE, /* allowed: which address? */
 	CONN_CONNECT, /* allowed: connecting */
 	CONN_OPEN,    /* carrying */
-	CONN_ANSWER,  /* the last words to the client are being said */
+	CONN_ANSWER,  /* the client has time to take the last bytes sent to it */
 };
 
 /* What travels from one socket to the other; [SIDE_CLIENT] is client to upstream. */
@@ -35,14 +35,14 @@ struct lane {
 	uint32_t off, cleared, len, room; /* off <= cleared <= len <= room */
 	int pipe[2];			  /* the same in a pipe (splice); -1 when there is none */
 	uint32_t in_pipe;
-	uint64_t drained; /* so much of what the kernel redirected is known to be written */
-	bool ready;	  /* the source has something, as far as is known */
-	bool bulk;	  /* it comes in large pieces */
+	uint64_t drained; /* how much of what the kernel redirected is known to be written */
+	bool ready;	  /* as far as is known, the source has something to read */
+	bool bulk;	  /* the bytes come in large pieces */
 	bool hup;	  /* the source's FIN was announced */
 	bool marked;	  /* urgent data came: a read may stop at the mark */
-	bool failed;	  /* an error was announced: it is read behind the last bytes */
-	bool eof;	  /* and everything before it was taken */
-	bool shut;	  /* and the FIN was passed on */
+	bool failed;	  /* an error was announced: it is read after the last bytes */
+	bool eof;	  /* the source has ended, and everything before its end was taken */
+	bool shut;	  /* the same, and the FIN was passed on */
 };
 
 struct conn {
@@ -53,22 +53,22 @@ struct conn {
 	int fd[SIDE_COUNT];
 	struct poll_item poll[SIDE_COUNT];
 	bool in_map[SIDE_COUNT];
-	bool settled;	 /* whether the kernel carries it will not change any more */
+	bool settled;	 /* it will not change any more whether the kernel carries */
 	unsigned reads;	 /* by user space, while it is not settled */
 	unsigned rounds; /* of reading, in this turn of the loop */
 	uint32_t flow;	 /* FLOW_NONE: user space only */
 	struct flow *rec;
 	struct event timer; /* the limit of the present state */
-	struct event retry; /* soon, for what the kernel has not finished */
+	struct event retry; /* fires soon, to look again for what the kernel has not finished */
 	struct lane lane[SIDE_COUNT];
 
-	struct judge *judge; /* while user space owns the verdict; then nothing is left to judge */
-	uint64_t judged;     /* of the client's bytes: so many the kernel has judged */
+	struct judge *judge; /* while user space owns the verdict, until nothing is left to judge */
+	uint64_t judged;     /* how many of the client's bytes the kernel has judged */
 	bool dying;	     /* the upstream was reset: RST follows its last bytes */
 	unsigned why_dying;
 	int broken, error; /* the side whose socket failed, and how: an errno */
 	unsigned why_late; /* denied after it was open: the answer waits for its place */
-	bool late_fin;	   /* the upstream is told then that nothing more comes */
+	bool late_fin;	   /* while it waits, the upstream may now be sent a FIN */
 
 	struct endpoint_addr client, original, dst;
 	struct client_key client_key; /* what limits and shares go by */
@@ -79,12 +79,12 @@ struct conn {
 	char rule[RULE_NAME];
 	unsigned reason;
 	bool kernel_verdict, counted, connected, enforced, logged, allowed;
-	bool on_trial; /* the rule that speaks last has enforce = no */
+	bool on_trial; /* the rule of the last verdict has enforce = no */
 	uint64_t requests;
 
 	struct connector to;
 	struct resolver_query *query;
-	bool resolved; /* the name server was asked, or its answer remembered */
+	bool resolved; /* a name server was asked, or its remembered answer used */
 	uint64_t allowed_us;
 
 	uint64_t began_ms, first_flight, idle_bytes;
@@ -94,9 +94,9 @@ struct conn {
 /* ---- its sockets ---- */
 
 /*
- * While user space carries, it is woken for what there is to read; for room only when it has
- * waited for some. A socket from which the kernel carries must not be watched for reading: every
- * redirected segment would wake us.
+ * While user space carries, it is woken when there is something to read; for room only once it has
+ * had to wait for some. A socket from which the kernel carries must not be watched for reading:
+ * every redirected segment would wake us.
  */
 enum { WATCH_USER = EPOLLIN | EPOLLPRI | EPOLLRDHUP, WATCH_KERNEL = EPOLLRDHUP };
 

@@ -15,12 +15,12 @@ unsigned connector_reason(int error)
 		return REASON_UPSTREAM_TIMEOUT;
 	case ECONNRESET:
 		return REASON_UPSTREAM_RESET;
-	case EMFILE: /* of descriptors, memory and ports: our lack, not the destination's word */
+	case EMFILE: /* we lack descriptors, memory or ports: nothing that the destination said */
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
 	case EADDRNOTAVAIL:
-	case ENOSPC: /* of watches */
+	case ENOSPC: /* or watches */
 		return REASON_LIMIT;
 	}
 	return REASON_UPSTREAM_REFUSED;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The words of a refusal. The page is the administrator's, the name in it is the client's:
-// that one is escaped.
+// The words of a refusal. The page is the administrator's; the name in it is the client's, and
+// therefore escaped.
 #include "slowpath/proxy/deny.h"
 
 #include <stdio.h>

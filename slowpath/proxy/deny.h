@@ -18,7 +18,7 @@ extern const uint8_t deny_tls_alert[DENY_TLS_LEN];
 /*
  * 403 (502 or 504 when the upstream did not answer) with the deny page, `%h` (HTML-escaped
  * name) and `%r` (reason word) filled in, Connection: close, X-Sluice-Reason. Every configuration
- * that was read has a page. malloc'ed, the caller's; NULL when there is no memory.
+ * that was read has a page. malloc'ed, for the caller to free; NULL when there is no memory.
  */
 char *deny_http(const struct conf *conf, const char *name, unsigned reason, size_t *len);
 

@@ -10,12 +10,13 @@
 #include "slowpath/report/metrics_server.h"
 
 #define CONNECTION_FDS                                                                             \
-	2 /* its two sockets; while there is one, a question over TCP is the second */
+	2 /* its two sockets; before there is a second, a DNS query over TCP takes its place */
 #define PIPE_FDS 2
-/* That come later: of a load (a list, the other generation's maps), the watch of files, a log that
-   is opened again, a message to a service manager, an answer that looks into /proc. */
+/* Opened later: by a load (a list, the other generation's maps), the watch of files, a log that is
+   reopened, a message to a service manager, an answer that looks into /proc. */
 #define LATER_FDS 64
-/* Of a worker: a second set of name servers while the first is in use, and who is refused. */
+/* The same for each worker: a second set of name servers while the first is in use, and clients
+   that are refused. */
 #define LATER_WORKER_FDS 16
 #define UNKNOWN_FDS 512 /* open at start, where /proc does not say */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Which socket is used for which address and by whom, so that no queue is left behind.
+// Which socket is used for which address and by which worker, so that no queue is left behind.
 #include "slowpath/proxy/listen.h"
 
 #include <errno.h>
@@ -49,8 +49,8 @@ void listen_dress(int fd)
 {
 	int one = 1;
 
-	/* An urgent byte is a byte like others, as the program sees it; out of line, TCP would now
-	   and then skip one that was passed up already. */
+	/* To the kernel program an urgent byte is a byte like others; out of line, TCP would now
+	   and then skip one that was already passed up. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
 }
@@ -145,7 +145,7 @@ static bool same_socket(int a, int b)
 	       getsockopt(b, SOL_SOCKET, SO_COOKIE, &y, &len) == 0 && x == y;
 }
 
-/* A manager that has a socket in its store and from a unit of its own passes it twice. */
+/* A service manager that has a socket in its store and from a socket unit passes it twice. */
 static void drop_repeated(struct passed *p)
 {
 	for (size_t i = 0; i < p->n; i++)
@@ -204,7 +204,7 @@ static int add_shared(struct listen_set *set, size_t of, unsigned worker)
 	return add(set, s);
 }
 
-/* Every passed socket at this address; how many. */
+/* Takes every passed socket at this address; *taken is how many there were. */
 static int take_passed(struct listen_set *set, const struct sockaddr_storage *at, unsigned workers,
 		       struct passed *p, unsigned *taken)
 {
@@ -231,7 +231,7 @@ static int open_address(struct listen_set *set, const struct sockaddr_storage *a
 
 	for (unsigned w = taken; w < workers && !r; w++) {
 		r = beside ? add_bound(set, at, w) : -EADDRINUSE;
-		if (r && taken) /* one of another user, or one that allows no second: shared */
+		if (r && taken) /* another user's, or one that allows no second: share it */
 			r = add_shared(set, first + w % taken, w);
 	}
 	return r;

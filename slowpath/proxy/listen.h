@@ -5,8 +5,8 @@
  * workers.
  *
  * A connection that waits in a socket's queue is lost when the last descriptor of that socket is
- * closed. So whoever goes on serving an address takes every socket of it, and none is added to
- * those of a service manager, which would not keep it.
+ * closed. So a process that goes on serving an address takes every socket of it, and adds none to
+ * those of a service manager, which would not keep the new one.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_LISTEN_H
 #define SLUICE_SLOWPATH_PROXY_LISTEN_H
@@ -23,7 +23,7 @@ struct passed {
 	int *fds;
 	char **names; /* what the service manager calls them, or NULL */
 	size_t n;
-	bool whole; /* all of the process before us: others may be opened beside them */
+	bool whole; /* all that the process before us had: others may be opened beside them */
 };
 
 struct listen_socket {
@@ -31,29 +31,31 @@ struct listen_socket {
 	unsigned worker; /* whose it is */
 	bool passed;
 	bool shared; /* a second descriptor of a socket that is in the set already */
-	bool bare;   /* what waits in its queue has not inherited our options */
+	bool bare;   /* connections in its queue have not inherited our options */
 };
 
 struct listen_set {
 	struct listen_socket *at;
 	size_t n;
-	size_t unused; /* passed ones that no [listener] names: closed, and said so */
+	size_t unused; /* passed ones that no [listener] names: closed and logged */
 };
 
 /*
- * Every address of conf, with at least one socket for each worker. New ones are bound, so that
- * nobody else has the address, but do not listen before worker_accept(). 0, or -errno and a line
- * in err. Takes the descriptors of `passed`, be it used or not.
+ * Opens every address of conf, with at least one socket for each worker. New sockets are bound, so
+ * that nobody else gets the address, but do not listen before worker_accept(). 0, or -errno and a
+ * line in err. Takes the descriptors of `passed`, whether they are used or not.
  */
 int listen_open(struct listen_set *set, const struct conf *conf, unsigned workers,
 		struct passed *passed, char *err, size_t err_len);
-/* What accept() inherits, for a connection of a `bare` socket. */
+/* Sets the options that a connection inherits from its listener, or should have inherited from a
+   `bare` one. */
 void listen_dress(int fd);
-/* Each socket once, into fds, which has room for set->n: how many. all: passed ones as well. */
+/* Puts each socket once into fds, which has room for set->n; returns how many there are. all:
+   passed ones as well. */
 size_t listen_fds(const struct listen_set *set, bool all, int *fds);
 /* The address of a socket, for messages. */
 const char *listen_print(int fd, char *text, size_t len);
 void listen_free(struct listen_set *set); /* not the descriptors, which are the workers' */
-void passed_free(struct passed *p);	  /* and closes what nobody took */
+void passed_free(struct passed *p);	  /* also closes what nobody took */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where a connection lives: what it needs of its worker, and nothing that steers the worker. One
- * thread's; what all workers share is behind `shared`.
+ * Where a connection lives: what it needs of its worker, and nothing that steers the worker. Used
+ * by one thread; what all workers share is behind `shared`.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_PLACE_H
 #define SLUICE_SLOWPATH_PROXY_PLACE_H
@@ -29,7 +29,7 @@ struct top;
 
 /* What all workers share. */
 struct shared {
-	const struct conf *start; /* the configuration at start: [sluice] and listeners hold */
+	const struct conf *start; /* the configuration at start: its [sluice] and listeners stay */
 	struct fastpath *fp;	  /* NULL: user space only */
 	struct access_log *log;
 	struct clients *clients; /* open connections by client address */

@@ -35,7 +35,8 @@ static int take_place(struct poller *p, struct poll_item *item)
 	return 0;
 }
 
-/* The last that is free ends in n_places of its time: that is where those begin which come then. */
+/* The last free place points to n_places as it was when the table grew last: that is where the
+   places begin that are added next. */
 static void leave_place(struct poller *p, const struct poll_item *item)
 {
 	struct poll_place *at = &p->places[item->place];
@@ -51,7 +52,7 @@ static uint64_t word(const struct poller *p, const struct poll_item *item)
 	return (uint64_t)p->places[item->place].incarnation << 32 | item->place;
 }
 
-/* NULL: it is gone. */
+/* The socket that an event is about; NULL: it is gone. */
 static struct poll_item *told(const struct poller *p, uint64_t word)
 {
 	const struct poll_place *at = &p->places[(uint32_t)word];
@@ -59,7 +60,7 @@ static struct poll_item *told(const struct poller *p, uint64_t word)
 	return at->incarnation == word >> 32 ? at->item : NULL;
 }
 
-/* Whoever is told may close sockets whose events are further down in the batch. */
+/* p->fn may close sockets whose events are further down in the batch. */
 static void on_events(evutil_socket_t fd, short what, void *arg)
 {
 	struct poller *p = arg;

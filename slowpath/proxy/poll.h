@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Watches the sockets of connections: epoll(7), edge-triggered, within a worker's libevent loop.
- * libevent's own events say neither that a socket has failed (a reset looks like something to
- * read, and recv() may return bytes and keep the error) nor do they spare the system call that
- * takes a socket out which is about to be closed.
+ * libevent's own events do not show that a socket has failed (a reset looks like something to read,
+ * and recv() may return bytes and keep the error), and they cost a system call to take out a socket
+ * that is about to be closed.
  *
- * A socket that is closed is mostly gone from an epoll, but not while somebody else holds it: who
- * reads /proc/PID/fdinfo does so for a moment. So what is told is not a pointer: it is a place in a
- * table and which of those that had the place is meant.
+ * A closed socket is normally gone from an epoll, but not while somebody else holds it open, as a
+ * process that reads /proc/PID/fdinfo does for a moment. So an event does not carry a pointer: it
+ * carries a place in a table, and which of the sockets that had this place it is about.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_POLL_H
 #define SLUICE_SLOWPATH_PROXY_POLL_H
@@ -28,8 +28,8 @@ struct poll_item {
 
 struct poll_place {
 	struct poll_item *item; /* NULL: free */
-	uint32_t incarnation;	/* counts those that had it */
-	uint32_t next;		/* of the free ones */
+	uint32_t incarnation;	/* counts the sockets that had it */
+	uint32_t next;		/* the next free place */
 };
 
 typedef void poll_fn(struct poll_item *item, uint32_t events);
@@ -43,13 +43,14 @@ struct poller {
 	struct epoll_event batch[POLL_BATCH];
 };
 
-/* 0 or -errno. fn is told what happened; EPOLLERR and EPOLLHUP come unasked. */
+/* 0 or -errno. fn is called with what happened; EPOLLERR and EPOLLHUP come unasked. */
 int poller_open(struct poller *p, struct event_base *base, poll_fn *fn);
 void poller_close(struct poller *p);
 
-/* From now on `events` of fd are told, once for each change. 0 or -errno (a first watch only). */
+/* From now on fn is called for `events` of fd, once for each change. 0 or -errno (a first watch
+   only). */
 int poll_watch(struct poller *p, struct poll_item *item, int fd, uint32_t events);
-/* The socket was closed: nothing of it is told any more. */
+/* The socket was closed: fn is not called for it any more. */
 void poll_closed(struct poller *p, struct poll_item *item);
 
 #endif

@@ -4,8 +4,8 @@
 //               the rules of the hand-over: the kernel may carry again as soon as everything
 //               passed up has been written;
 //   splice(2)   what comes in large pieces from a socket that is not in the map.
-// Edge-triggered: every way ends when the source has no more, at a full peer, or asks to be
-// called again.
+// Edge-triggered: either way goes on until the source has no more or the peer is full, or else asks
+// to be called again.
 #include "slowpath/proxy/pump.h"
 
 #include <errno.h>
@@ -16,11 +16,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Bound of what one lane may hold, beside what is being judged. With a quarter of it a flow that
-   the kernel had passed up for want of room did not catch up, and bulk had half the speed. */
+/* Bound of what one lane may hold, beside what is being judged. With a quarter of this, a flow that
+   the kernel had passed up for lack of room did not catch up, and bulk had half the speed. */
 #define READ_MAX SCRATCH_BYTES
 #define SPLICE_MAX SCRATCH_BYTES
-#define BULK_MIN 16384	/* a read of so much begins splicing, and a smaller one ends it */
+#define BULK_MIN 16384	/* a read of this size begins splicing, and a smaller one ends it */
 #define PROMOTE_READS 3 /* by then a connection is more than a question and an answer */
 #define ROUNDS 16	/* then other connections have their turn */
 #define RETRY_US 1000
@@ -43,8 +43,8 @@ void pump_retry(struct conn *c)
 		event_add(&c->retry, &soon);
 }
 
-/* Its share of the loop is used up: once more when all others have had theirs. (event_active()
-   would have it called before anything else is looked at.) */
+/* The connection has used up its share of the loop: it goes on when all others have had theirs.
+   (event_active() would call it before anything else is looked at.) */
 static void pump_next_turn(struct conn *c)
 {
 	static const struct timeval now = { 0 };
@@ -196,7 +196,7 @@ static size_t prejudged(const struct conn *c, size_t n)
 	return !c->judge || left > n ? n : (size_t)left;
 }
 
-/* Whether what the server says decides on what the client has said. */
+/* Whether these bytes of the server's decide on what is held of the client's. */
 static bool hears(struct conn *c, const uint8_t *data, size_t n)
 {
 	return c->judge && judge_answered(c->judge, data, n) && !c->why_late;
@@ -285,7 +285,7 @@ static enum step write_lane(struct conn *c, int side)
 	}
 	if (l->off == l->len)
 		lane_drop(l);
-	if (r == STEP_ON && l->pipe[0] >= 0) { /* from before there was something to look at */
+	if (r == STEP_ON && l->pipe[0] >= 0) { /* filled before there was something to look at */
 		r = pipe_out(c, side);
 		if (r == STEP_ON)
 			pipe_done(c, side);
@@ -322,7 +322,7 @@ static enum step take_client(struct conn *c, const uint8_t *data, size_t n)
 	return r == STEP_ON ? write_lane(c, SIDE_CLIENT) : r;
 }
 
-/* Bytes fresh from the server: all of them are the client's. */
+/* Bytes fresh from the server: all of them may go to the client. */
 static enum step take_upstream(struct conn *c, const uint8_t *data, size_t n)
 {
 	struct lane *l = &c->lane[SIDE_UPSTREAM];
@@ -347,14 +347,14 @@ static enum step take_upstream(struct conn *c, const uint8_t *data, size_t n)
 /* ---- reading ---- */
 
 /*
- * The source says that nothing follows. It also does when a reset came right behind the FIN.
+ * The source reports its end. It also does so when a reset came right after the FIN.
  */
 static enum step source_ended(struct conn *c, int side)
 {
 	struct lane *l = &c->lane[side];
 
 	l->eof = true;
-	if (side == SIDE_UPSTREAM && c->judge) /* what waits for its answer waits no more */
+	if (side == SIDE_UPSTREAM && c->judge) /* what waits for its answer waits no longer */
 		pump_retry(c);
 	c->error = l->failed ? pump_socket_error(c, side) : 0;
 	if (c->error == 0)
@@ -363,13 +363,13 @@ static enum step source_ended(struct conn *c, int side)
 	return STEP_FAILED;
 }
 
-/* recv() and what its answers mean. STEP_ON: *n bytes are in the scratch. */
+/* recv() and what its result means. STEP_ON: *n bytes are in the scratch. */
 static enum step read_some(struct conn *c, int side, size_t *n)
 {
 	struct lane *l = &c->lane[side];
 	ssize_t got = recv(c->fd[side], c->place->scratch, READ_MAX, MSG_DONTWAIT);
 
-	/* Less than asked for was all, unless an urgent mark or an error is behind it. */
+	/* A short read has taken all there was, unless an urgent mark or an error follows. */
 	l->ready = got == READ_MAX || (got > 0 && (l->failed || l->marked));
 	if (got > 0) {
 		*n = (size_t)got;
@@ -394,7 +394,7 @@ static bool worth_reading(const struct conn *c, int side)
 	return l->ready || l->hup || (c->in_map[side] && flow_passed(c->rec, side) != l->read);
 }
 
-/* So many of the next bytes from `side` may be carried without a look at them. */
+/* How many of the next bytes from `side` may be carried without a look at them. */
 static uint64_t unseen(const struct conn *c, int side)
 {
 	if (!c->judge)
@@ -425,7 +425,7 @@ static enum step pump_copy(struct conn *c, int side)
 	struct lane *l = &c->lane[side];
 	enum step r;
 
-	/* What came with the first flight and was not judged with it. */
+	/* Judge what came with the first flight and was not judged with it. */
 	r = side == SIDE_CLIENT && c->judge && !c->why_late ? judge_open(c) : STEP_ON;
 	if (r != STEP_ON)
 		return r;
@@ -504,8 +504,8 @@ static bool is_held(const struct conn *c, int side)
 	       !c->lane[SIDE_UPSTREAM].eof;
 }
 
-/* A denial of an open connection waits until no answer of the server's is open, or none will come
-   to its end. */
+/* A denial of an open connection waits until no answer of the server's is incomplete, or until none
+   will be completed any more. */
 static bool is_place(const struct conn *c)
 {
 	const struct lane *l = &c->lane[SIDE_UPSTREAM];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The verdict on a connection in user space: what was heard of the client, put to the policy and to
- * the keys of the configuration that deny before it is asked. It changes nothing and counts
- * nothing; the connection applies what it says.
+ * The verdict on a connection in user space: what the client said is put to the policy, and to the
+ * keys of the configuration that deny before the policy is asked. This changes nothing and counts
+ * nothing; the connection applies the verdict.
  */
 #ifndef SLUICE_SLOWPATH_PROXY_VERDICT_H
 #define SLUICE_SLOWPATH_PROXY_VERDICT_H
@@ -18,14 +18,15 @@ struct verdict_question {
 	const struct policy *policy;
 	uint32_t group;			      /* the client's */
 	const struct endpoint_addr *original; /* where it wanted to go */
-	unsigned proto;			      /* PROTO_*; PROTO_NONE: no name could be said */
+	unsigned proto;			      /* PROTO_*; PROTO_NONE: there can be no name */
 	unsigned version;		      /* TLS: highest offered */
 	const char *name;		      /* normalised, or an address */
 	size_t name_len;
 	bool missing; /* there is no name */
 	bool numeric; /* the name is an address literal or looks like a number */
-	/* Let through before; would today's policy allow it? The TLS version is not judged again,
-	   and without a name the reason is the policy, even where no address rule speaks. */
+	/* The connection was let through before; would today's policy allow it? The TLS version is
+	   not judged again, and without a name the reason is the policy, even where no address rule
+	   matches. */
 	bool standing;
 };
 
@@ -39,7 +40,8 @@ struct verdict {
 
 struct verdict verdict_decide(const struct verdict_question *q);
 
-/* A name as the client said it (borrowed) or an address in place of one; nothing if it is empty. */
+/* A name as the client sent it (borrowed), or an address in place of one; SUBJECT_NONE for an empty
+   text. */
 struct subject verdict_subject(const char *text, size_t len);
 
 #endif

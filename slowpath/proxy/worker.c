@@ -84,10 +84,10 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 			return;
 }
 
-/* Who waits in the queue has been told that he is connected. */
+/* Clients in the accept queue already see an established connection: accept them before closing. */
 static void accept_queued(struct worker *w)
 {
-	w->paused = false; /* there may be descriptors again, and it is the last time */
+	w->paused = false; /* there may be descriptors again, and this is the last chance */
 	for (size_t i = 0; i < w->n_listeners; i++)
 		for (int k = 0; k < LISTEN_BACKLOG && !w->paused; k++)
 			if (!accept_one(w->listeners[i]))
@@ -144,8 +144,7 @@ static void on_flow_event(void *ctx, const struct flow_event *e)
 	struct conn *c;
 
 	if (!flow_is_own(w->place.shared->fp, w->place.index, e))
-		return; /* that connection has ended, and whose the record is now is not ours to
-			   know */
+		return; /* that connection has ended, and the record may be another worker's now */
 	c = w->place.shared->by_flow[ENDPOINT_FLOW(e->endpoint)];
 	if (c)
 		conn_event(c, (int)ENDPOINT_SIDE(e->endpoint));
@@ -160,8 +159,8 @@ static void on_ring(evutil_socket_t fd, short what, void *arg)
 	flow_ring_read(w->place.shared->fp, w->place.index, on_flow_event, w);
 }
 
-/* An event that found the ring full is lost; what it was about is in the records. Of a record that
-   rests there is nothing to catch up with: what was not written is not told late. */
+/* An event that found the ring full is lost; what it was about is in the records. A record that
+   rests needs no catching up: an event that was not written does not come late. */
 static void catch_up(struct worker *w)
 {
 	for (struct conn *c = w->place.conns; c; c = c->next)
@@ -176,7 +175,7 @@ static void on_lost_look(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	flow_let_go(w->place.shared->fp, w->place.index); /* where no event does */
+	flow_let_go(w->place.shared->fp, w->place.index); /* for when no event comes that does so */
 	if (lost != w->events_lost) {
 		w->events_lost = lost;
 		catch_up(w);
@@ -253,7 +252,8 @@ static void each_conn(struct worker *w, void (*fn)(struct conn *c))
 	}
 }
 
-/* What was said at run time comes with the same configuration, which the resolver has. */
+/* A policy that differs only in entries made at run time has the same configuration, which the
+   resolver has already. */
 void worker_set_policy(struct worker *w, void *arg)
 {
 	struct policy *old = w->place.policy, *new = policy_ref(arg);
@@ -448,7 +448,7 @@ void worker_close(struct worker *w)
 	free_event(w->tick);
 	free_event(w->ring);
 	free_event(w->lost_look);
-	if (w->place.base) /* for what evdns has to say of cancelled questions, which frees them */
+	if (w->place.base) /* lets evdns report its cancelled queries, which frees them */
 		event_base_loop(w->place.base, EVLOOP_NONBLOCK);
 	poller_close(&w->place.poller);
 	if (w->wake_fd >= 0)

@@ -33,7 +33,7 @@ struct worker {
 	struct event *resume; /* accepts again after descriptors ran out */
 	bool paused, draining;
 	struct event *ring;
-	struct event *lost_look; /* whether the ring overflowed */
+	struct event *lost_look; /* looks whether the ring overflowed */
 	uint64_t events_lost;
 	struct event *tick;
 	_Atomic uint64_t seen_ms; /* when the loop last turned, for slowpath/daemon/watchdog.c */
@@ -60,13 +60,14 @@ void worker_join(struct worker *w);
 void worker_close(struct worker *w);
 
 struct accept_result {
-	int err; /* 0 or -errno, of */
-	int fd;
+	int err; /* 0 or -errno */
+	int fd;	 /* the socket that err is about */
 };
 
 /* For worker_call: */
-void worker_accept(struct worker *w, void *arg); /* begin to; arg: struct accept_result, zeroed */
-/* Take what waits in the queues, then stop accepting; end when empty. */
+/* Begin to accept; arg: struct accept_result, zeroed. */
+void worker_accept(struct worker *w, void *arg);
+/* Take what waits in the queues, then stop accepting; end when no connection is left. */
 void worker_drain(struct worker *w, void *arg);
 void worker_stop(struct worker *w, void *arg);	     /* end now */
 void worker_set_policy(struct worker *w, void *arg); /* arg: struct policy */

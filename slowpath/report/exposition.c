@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What is a single number comes from the table of stats.h, in its order; one function for each
-// metric with labels.
+// Metrics that are a single number come from the table of stats.h, in its order; each metric with
+// labels has a function.
 #include "slowpath/report/exposition.h"
 
 #include <event2/buffer.h>
@@ -26,7 +26,7 @@ static void number(struct evbuffer *out, const char *name, const char *type, con
 }
 
 /* Backslash, quote and line feed are escaped; a byte that is not printable ASCII, which no name of
-   ours has, becomes '?' so that the text is UTF-8 whatever comes. */
+   ours has, becomes '?', so that the text is always UTF-8. */
 static void label(struct evbuffer *out, const char *name, const char *value)
 {
 	evbuffer_add_printf(out, "%s=\"", name);

@@ -47,8 +47,8 @@ bool log_is_denied(const struct access_entry *e)
 	return !e->allowed || !e->enforced;
 }
 
-/* As Squid has it: 403 was refused, 503 found nobody; TCP_DENIED/200 is ours, and says that
-   it would have been refused (enforce = no). */
+/* As Squid has it: 403 was refused, 503 found nobody. TCP_DENIED/200 is our own, for a connection
+   that would have been refused (enforce = no). */
 static int squid_status(const struct access_entry *e)
 {
 	if (log_is_denied(e) && e->enforced)

@@ -43,7 +43,7 @@ size_t log_line(enum conf_log_format format, const struct access_entry *e, char 
 /* The same for people who follow with `sluicectl tail`. */
 size_t log_line_event(const struct access_entry *e, char *line, size_t size);
 
-bool log_is_denied(const struct access_entry *e); /* verdict "deny": or would be (enforce = no) */
+bool log_is_denied(const struct access_entry *e); /* or would have been, but for enforce = no */
 /* Percent-encodes what could end a field or a line; cuts off what does not fit. Returns out. */
 char *log_escape(const char *s, char *out, size_t size);
 char *log_time(const struct timespec *ts, char out[LOG_TIME]); /* UTC, ISO 8601; returns out */

@@ -235,7 +235,7 @@ void report_flows(const struct flow_info *flows, size_t n, bool json, struct evb
 		flow_text(&flows[i], out);
 }
 
-/* The parts of "file:line: entry". What is not written so has no file and no line. */
+/* The parts of "file:line: entry". A text of another form has no file and no line. */
 struct place {
 	char file[WHERE_LEN];
 	uint64_t line;

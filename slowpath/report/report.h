@@ -18,7 +18,7 @@ struct evbuffer;
 struct top_question;
 struct top_sum;
 
-/* How often a rule has decided; `default` and `runtime` are among them, and are no rules. */
+/* How often a rule has decided; `default` and `runtime` are counted too, but are no rules. */
 struct rule_hits {
 	const char *name; /* borrowed */
 	uint64_t hits;
@@ -31,13 +31,13 @@ struct status {
 	uint64_t uptime_s;
 	unsigned workers;
 	const char *fastpath;	     /* "on" or "off" */
-	const char *fastpath_reason; /* why it is off; "" */
+	const char *fastpath_reason; /* why it is off, or "" */
 	const char *conf_path;
 	uint64_t loaded_at; /* seconds since the epoch: when the policy was put in force */
 	size_t rules, names;
 	bool enforce;
-	uint64_t files, files_wanted; /* the limit of open files, and what all need, which is */
-	uint64_t files_connections, files_daemon, files_pipes; /* the first two; and what is left */
+	uint64_t files, files_wanted; /* the limit of open files, and how many are needed: */
+	uint64_t files_connections, files_daemon, files_pipes; /* by these two; pipes: the rest */
 };
 
 struct flow_info {
@@ -56,7 +56,7 @@ struct explanation {
 	const char *verdict, *group, *rule;
 	const char *where;     /* "file:line: entry", "runtime: entry"; "" when no entry decided */
 	const char *conf_path; /* where the default stands */
-	bool is_literal;       /* asked of the address rules, which have a default of their own */
+	bool is_literal;       /* the address rules were asked, which have their own default */
 	bool enforced;	       /* false: denied, but enforce = no for all or for the rule */
 };
 

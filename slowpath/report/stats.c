@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The counters, one by one, for those who know no member of struct stats by name.
+// The counters, one by one, for code that knows no member of struct stats by name.
 #include "slowpath/report/stats.h"
 
 #define ROW(member_, metric_, labels_)                                                             \

@@ -26,8 +26,8 @@
 #define BYTES COUNTER(METRIC_BYTES, "Bytes carried, by who carried them and where to.")
 
 /*
- * X(member and key, metric, labels or ""), in the order of `sluicectl stats`. A label says no more
- * than a word of this program. Rows with the same metric follow each other.
+ * X(member and key, metric, labels or ""), in the order of `sluicectl stats`. The value of a label
+ * is always a word of this program. Rows with the same metric follow each other.
  *
  * pending: open, without a verdict yet. reported: let through by enforce = no. bytes: of
  * connections that have ended and those that are open.
@@ -77,7 +77,7 @@ struct stats {
 	COUNTERS(MEMBER)
 	uint64_t reasons[REASON_COUNT]; /* ended connections and denials, by reason */
 	struct histogram connect; /* from the verdict to the established upstream connection */
-	unsigned workers;	  /* that have added theirs */
+	unsigned workers;	  /* how many have added theirs */
 };
 
 #undef MEMBER
@@ -89,10 +89,10 @@ struct stats_counter {
 	const char *labels;		  /* as Prometheus reads them; "": none */
 };
 
-extern const struct stats_counter stats_counters[]; /* ended by one whose key is NULL */
+extern const struct stats_counter stats_counters[]; /* ended by a row whose key is NULL */
 
 uint64_t stats_value(const struct stats *s, const struct stats_counter *c);
-/* Adds all of s to sum, and that one more worker has done so. */
+/* Adds all of s to sum, and counts one more worker there. */
 void stats_add(struct stats *sum, const struct stats *s);
 
 #endif

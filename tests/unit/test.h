@@ -2,9 +2,9 @@
 /*
  * Checks for unit tests, reported as TAP for automake's tap-driver. RUN() is one case: a line
  * "ok N - name" or "not ok N - name", and on stderr a comment for each check that failed. A failed
- * check does not end the case. Checks outside of RUN() are the last case, named as the test is.
- * TEST_DONE ends main() and prints the plan. A test that dies earlier has printed none, which is an
- * error to the driver, and the last "# case" in its log is the one it died in.
+ * check does not end the case. Checks outside of RUN() are the last case, named after the test.
+ * TEST_DONE ends main() and prints the plan. A test that dies earlier has printed no plan, which is
+ * an error to the driver, and the last "# case" in its log is the one it died in.
  */
 #ifndef SLUICE_TESTS_UNIT_TEST_H
 #define SLUICE_TESTS_UNIT_TEST_H
