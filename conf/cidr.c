@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define V4_OFFSET 12 /* bytes before an IPv4 address */
 #define V4_BITS (V4_OFFSET * 8)
 
