@@ -258,8 +258,8 @@ static void connect_next(struct conn *c, unsigned last_failure)
 
 	c->state = CONN_CONNECT;
 	close_fd(c, SIDE_UPSTREAM, false);
-	while ((fd = connector_next(&c->to, c->original.port, c->place->shared->start->mark)) !=
-	       -ENOENT) {
+	while (connector_has_next(&c->to)) {
+		fd = connector_next(&c->to, c->original.port, c->place->shared->start->mark);
 		c->dst = c->to.dst;
 		if (fd >= 0) {
 			c->fd[SIDE_UPSTREAM] = fd;

@@ -75,8 +75,6 @@ static int connect_to(const struct endpoint_addr *dst, uint32_t mark)
 
 int connector_next(struct connector *k, uint16_t port, uint32_t mark)
 {
-	if (k->next == k->n)
-		return -ENOENT;
 	k->dst = (struct endpoint_addr){ .ip = k->at[k->next++], .port = port };
 	return connect_to(&k->dst, mark);
 }

@@ -8,6 +8,7 @@
 #define SLUICE_SLOWPATH_PROXY_CONNECTOR_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,8 +30,14 @@ void connector_add(struct connector *k, const struct conf *start, const struct c
 /* Adds all addresses of a name; `wanted` comes first if it is one of them. */
 void connector_add_all(struct connector *k, const struct conf *start, const struct conf *conf,
 		       const struct endpoint_addr *wanted, const struct in6_addr *at, size_t n);
-/* Begins to connect to the next address, from a socket with this mark (0: none). The socket, whose
-   connection is under way, or -errno; -ENOENT: no address is left. */
+/* Whether there is an address left to try. */
+static inline bool connector_has_next(const struct connector *k)
+{
+	return k->next < k->n;
+}
+
+/* Begins to connect to the next address, of which there is one: a socket, whose connection is under
+   way, with the mark on it (0: none); or -errno. */
 int connector_next(struct connector *k, uint16_t port, uint32_t mark);
 /* How long the present attempt may take: it and each address left have equal shares of the time
    left. */

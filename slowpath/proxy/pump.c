@@ -441,7 +441,7 @@ static enum step pump_copy(struct conn *c, int side)
 			pump_retry(c);
 			return STEP_WAIT;
 		}
-		if (c->rounds++ == ROUNDS)
+		if (c->rounds++ >= ROUNDS)
 			return STEP_ON;
 		r = read_and_take(c, side);
 		if (r != STEP_ON || splices(c, side))
