@@ -131,6 +131,7 @@ struct resolver {
 };
 
 uint64_t resolver_clock_skew_ms, resolver_clock_stands_at_ms;
+bool resolver_key_is_zero;
 
 static uint64_t now_ms(void)
 {
@@ -726,7 +727,8 @@ struct resolver *resolver_new(struct event_base *base, const struct conf *conf, 
 	TAILQ_INIT(&r->given_up);
 	for (size_t i = 0; i < SHARES; i++)
 		TAILQ_INIT(&r->shares[i].wires);
-	evutil_secure_rng_get_bytes(r->key, sizeof(r->key));
+	if (!resolver_key_is_zero)
+		evutil_secure_rng_get_bytes(r->key, sizeof(r->key));
 	r->tell = event_new(base, -1, 0, on_tell, r);
 	r->hosts = hosts_new(conf->hosts);
 	if (!r->tell || !r->hosts) {

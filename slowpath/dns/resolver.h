@@ -74,5 +74,7 @@ void resolver_stats(const struct resolver *r, struct resolver_stats *out);
 /* For tests: an offset of the clock that the cache and the oldest question go by; and, if not 0,
    the time at which it stands still. */
 extern uint64_t resolver_clock_skew_ms, resolver_clock_stands_at_ms;
+/* For tests of shares: with a random key two clients fall into one now and then. */
+extern bool resolver_key_is_zero;
 
 #endif
