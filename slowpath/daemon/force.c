@@ -18,15 +18,21 @@ static void give_to_all(struct daemon *d, struct policy *p)
 	d->policy = p;
 }
 
-int force_policy(struct daemon *d, struct policy *p, char *err)
+/* r: how it went in the kernel. */
+static int settle(struct daemon *d, struct policy *p, int r)
 {
-	int r = d->shared.fp ? fastpath_switch(d->shared.fp, p, err, ERR_LEN) : 0;
-
 	if (r)
 		policy_unref(p);
 	else
 		give_to_all(d, p);
 	return r;
+}
+
+int force_policy(struct daemon *d, struct policy *p, char *err)
+{
+	int r = d->shared.fp ? fastpath_switch(d->shared.fp, p, err, ERR_LEN) : 0;
+
+	return settle(d, p, r);
 }
 
 /* If this fails, the changes that the kernel has already taken are taken back. */
@@ -44,11 +50,7 @@ int force_changes(struct daemon *d, struct policy *p, char *err)
 {
 	int r = put_in_kernel(d, p, err);
 
-	if (r)
-		policy_unref(p);
-	else
-		give_to_all(d, p);
-	return r;
+	return settle(d, p, r);
 }
 
 void force_tell_ready(const struct daemon *d)

@@ -41,7 +41,7 @@ static struct access_entry describe(const struct conn *c)
 	struct access_entry e = {
 		.duration_ms = clock_ms() - c->began_ms,
 		.client = c->client,
-		.dst = c->connected ? c->dst : c->original,
+		.dst = c->connected ? c->to.dst : c->original,
 		.connected = c->connected,
 		.group = policy_group_name(c->place->policy, c->group),
 		.name = c->name,
@@ -75,9 +75,8 @@ static void count_denial(const struct conn *c, const struct access_entry *e)
 
 void account_log(const struct conn *c)
 {
-	struct access_entry e;
+	struct access_entry e = describe(c);
 
-	e = describe(c);
 	if (c->place->shared->log)
 		access_log_write(c->place->shared->log, &e);
 	count_denial(c, &e);
@@ -126,7 +125,7 @@ void account_info(const struct conn *c, struct flow_info *out)
 	memset(out, 0, sizeof(*out));
 	account_bytes(c, all, kernel);
 	out->client = c->client;
-	out->dst = c->connected ? c->dst : c->original;
+	out->dst = c->connected ? c->to.dst : c->original;
 	memcpy(out->name, c->name, c->name_len);
 	snprintf(out->group, sizeof(out->group), "%s",
 		 policy_group_name(c->place->policy, c->group));

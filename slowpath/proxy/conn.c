@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -20,7 +18,6 @@
 #include "slowpath/proxy/deny.h"
 #include "slowpath/proxy/pump.h"
 #include "slowpath/proxy/verdict.h"
-#include "slowpath/report/top.h"
 
 #define LINGER_MS 2000 /* for a client to take its answer, and an upstream to end */
 #define IDLE_LOOKS 4   /* looks a connection gets within timeouts.idle */
@@ -260,7 +257,6 @@ static void connect_next(struct conn *c, unsigned last_failure)
 	close_fd(c, SIDE_UPSTREAM, false);
 	while (connector_has_next(&c->to)) {
 		fd = connector_next(&c->to, c->original.port, c->place->shared->start->mark);
-		c->dst = c->to.dst;
 		if (fd >= 0) {
 			c->fd[SIDE_UPSTREAM] = fd;
 			fd = conn_watch(c, SIDE_UPSTREAM, WATCH_USER | EPOLLOUT);
@@ -365,12 +361,19 @@ static void apply(struct conn *c, const struct verdict *v)
 	c->on_trial = v->report;
 }
 
+static unsigned decide(struct conn *c, const struct verdict_question *q)
+{
+	struct verdict v = verdict_decide(q);
+
+	apply(c, &v);
+	return v.why;
+}
+
 /* What the policy says of c->judge's name: REASON_OK, or why not. */
 static unsigned ask(struct conn *c)
 {
 	const struct judge *j = c->judge;
 	struct verdict_question q = question_of(c);
-	struct verdict v;
 
 	q.proto = j->proto;
 	q.version = j->version;
@@ -378,22 +381,17 @@ static unsigned ask(struct conn *c)
 	q.name_len = j->name_len;
 	q.missing = j->missing;
 	q.numeric = j->numeric;
-	v = verdict_decide(&q);
-	apply(c, &v);
-	return v.why;
+	return decide(c, &q);
 }
 
 /* The same for a client that speaks neither TLS nor HTTP: by the address it wants to go to. */
 static unsigned ask_of_address(struct conn *c)
 {
 	struct verdict_question q = question_of(c);
-	struct verdict v;
 
 	q.proto = PROTO_NONE;
 	q.missing = true;
-	v = verdict_decide(&q);
-	apply(c, &v);
-	return v.why;
+	return decide(c, &q);
 }
 
 static void take_judged_name(struct conn *c)

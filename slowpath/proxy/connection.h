@@ -70,7 +70,7 @@ struct conn {
 	unsigned why_late; /* denied after it was open: the answer waits for its place */
 	bool late_fin;	   /* while it waits, the upstream may now be sent a FIN */
 
-	struct endpoint_addr client, original, dst;
+	struct endpoint_addr client, original;
 	struct client_key client_key; /* what limits and shares go by */
 	uint32_t group;		      /* in the worker's policy */
 	char name[NAME_BUF];

@@ -294,30 +294,36 @@ static enum step write_lane(struct conn *c, int side)
 	return r;
 }
 
-static enum step keep(struct lane *l, const uint8_t *data, size_t n)
+/* Bytes fresh from the source. STEP_WAIT: those behind *sent are kept in the lane, since they must
+   not go at once, others are before them, or the peer is full. */
+static enum step send_or_keep(struct conn *c, int side, const uint8_t *data, size_t n, bool at_once,
+			      size_t *sent)
 {
-	return lane_append(l, data, n) == 0 ? STEP_ON : STEP_FAILED;
+	struct lane *l = &c->lane[side];
+	enum step r;
+
+	*sent = 0;
+	l->read += n;
+	if (at_once && l->len == 0) {
+		r = send_some(c, side, data, n, sent);
+		if (r != STEP_WAIT) {
+			publish(c, side);
+			return r;
+		}
+	}
+	return lane_append(l, data + *sent, n - *sent) == 0 ? STEP_WAIT : STEP_FAILED;
 }
 
 /* Bytes fresh from the client: what needs no judging is written at once where that is possible. */
 static enum step take_client(struct conn *c, const uint8_t *data, size_t n)
 {
-	struct lane *l = &c->lane[SIDE_CLIENT];
-	size_t ready = prejudged(c, n), sent = 0;
-	enum step r;
+	size_t ready = prejudged(c, n), sent;
+	enum step r = send_or_keep(c, SIDE_CLIENT, data, n, ready == n, &sent);
 
-	l->read += n;
-	if (ready == n && l->len == 0) {
-		r = send_some(c, SIDE_CLIENT, data, n, &sent);
-		if (r == STEP_ON || r == STEP_FAILED) {
-			publish(c, SIDE_CLIENT);
-			return r;
-		}
-	}
-	if (keep(l, data + sent, n - sent) != STEP_ON)
-		return STEP_FAILED;
+	if (r != STEP_WAIT)
+		return r;
 	if (ready > sent)
-		l->cleared += (uint32_t)(ready - sent);
+		c->lane[SIDE_CLIENT].cleared += (uint32_t)(ready - sent);
 	r = judge_open(c);
 	return r == STEP_ON ? write_lane(c, SIDE_CLIENT) : r;
 }
@@ -327,19 +333,11 @@ static enum step take_upstream(struct conn *c, const uint8_t *data, size_t n)
 {
 	struct lane *l = &c->lane[SIDE_UPSTREAM];
 	bool heard = hears(c, data, n);
-	size_t sent = 0;
-	enum step r;
+	size_t sent;
+	enum step r = send_or_keep(c, SIDE_UPSTREAM, data, n, !heard, &sent);
 
-	l->read += n;
-	if (!heard && l->len == 0) {
-		r = send_some(c, SIDE_UPSTREAM, data, n, &sent);
-		if (r == STEP_ON || r == STEP_FAILED) {
-			publish(c, SIDE_UPSTREAM);
-			return r;
-		}
-	}
-	if (keep(l, data + sent, n - sent) != STEP_ON)
-		return STEP_FAILED;
+	if (r != STEP_WAIT)
+		return r;
 	l->cleared = l->len;
 	return heard ? STEP_HEARD : write_lane(c, SIDE_UPSTREAM);
 }

@@ -230,8 +230,7 @@ void worker_drain(struct worker *w, void *arg)
 	accept_queued(w);
 	w->draining = true;
 	close_listeners(w);
-	if (!w->place.conns)
-		event_base_loopbreak(w->place.base);
+	on_left(&w->place);
 }
 
 void worker_stop(struct worker *w, void *arg)
